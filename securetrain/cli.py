@@ -1,0 +1,57 @@
+"""The command line: `securetrain COMMAND …`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+# name: (module, what it does). A module is imported only when its command is
+# called, and offers main(argv: list[str]) -> int, the exit status.
+COMMANDS = {
+    "lab": ("securetrain.lab", "open JupyterLab at the learner's home page"),
+    "start": ("securetrain.lab_copies", "make your own copy of a lab under work/"),
+    "tidy": ("securetrain.notebooks", "strip outputs and stray metadata"),
+    "claims": ("securetrain.ledger", "run every claim over several seeds"),
+}
+
+
+def find(name: str) -> Callable[[list[str]], int] | None:
+    """Return the function behind a command, or None when there is none."""
+    if name in COMMANDS:
+        return importlib.import_module(COMMANDS[name][0]).main
+    for entry in entry_points(group="securetrain.commands", name=name):
+        return entry.load()
+    return None
+
+
+def usage() -> str:
+    """Return the list of commands."""
+    lines = ["usage: securetrain COMMAND [--help]", "", "commands:"]
+    lines += [f"  {name:<10} {says}" for name, (_, says) in COMMANDS.items()]
+    for entry in sorted(entry_points(group="securetrain.commands")):
+        says = (importlib.import_module(entry.module).__doc__ or "").partition("\n")[0]
+        lines.append(f"  {entry.name:<10} {says.rstrip('.').lower()}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    name, *rest = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    command = find(name)
+    if command is None:
+        print(f"securetrain: no command '{name}'\n\n{usage()}", file=sys.stderr)
+        return 2
+    try:
+        return command(rest)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"securetrain {name}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
