@@ -1,0 +1,69 @@
+"""One slider to explore with: it works by keyboard and says what it does."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+from IPython.utils.capture import capture_output
+
+from securetrain.widgets import Slider
+
+Number = int | float
+
+
+def slider(
+    function: Callable[[Number], object],
+    *,
+    label: str,
+    minimum: Number,
+    maximum: Number,
+    step: Number = 1,
+    value: Number | None = None,
+) -> Slider:
+    """Return a slider that calls `function` with its value and shows what it prints.
+
+    function: takes one number; what it prints, and what it gives to `alt.show` or
+        `display`, stands below the slider
+    label: what the number is, for the eye and for a screen reader
+    minimum, maximum, step: the function gets whole numbers when all three are whole
+    value: where the slider stands at first; the minimum when not given
+    Raises ValueError for an empty label, an empty range or a value outside it.
+    """
+    start = minimum if value is None else value
+    if not label.strip():
+        raise ValueError("slider() needs a label that says what the number is.")
+    if not minimum < maximum or step <= 0 or not minimum <= start <= maximum:
+        raise ValueError(
+            "slider() expects minimum <= value <= maximum and a step above 0, but came "
+            f"minimum={minimum}, value={start}, maximum={maximum}, step={step}."
+        )
+    widget = Slider(
+        label=label,
+        minimum=minimum,
+        maximum=maximum,
+        step=step,
+        value=start,
+        result=render(function, start),
+    )
+    kind = int if all(isinstance(n, int) for n in (minimum, maximum, step)) else float
+
+    def move(change: dict) -> None:
+        widget.result = render(function, kind(change["new"]))
+
+    widget.observe(move, names="value")
+    return widget
+
+
+def render(function: Callable[[Number], object], value: Number) -> str:
+    """Call the function and return what it printed and displayed as HTML."""
+    with capture_output() as captured:
+        try:
+            function(value)
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}")
+    parts = [f"<pre>{html.escape(text)}</pre>" for text in (captured.stdout,) if text]
+    for output in captured.outputs:
+        text = html.escape(output.data.get("text/plain", ""))
+        parts.append(output.data.get("text/html") or f"<pre>{text}</pre>")
+    return "\n".join(parts)
