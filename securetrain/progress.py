@@ -1,0 +1,178 @@
+"""The learner's own record: what was started, answered and finished.
+
+One line of JSON an event, shaped like an xAPI statement, in `work/progress.jsonl`.
+The record names nobody and never leaves this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from securetrain import catalogue, paths
+
+ACTOR = {"account": {"homePage": "urn:securetrain:local", "name": "anonymous"}}
+URN = "urn:securetrain:"
+VERBS = {
+    "started": "http://adlnet.gov/expapi/verbs/initialized",
+    "answered": "http://adlnet.gov/expapi/verbs/answered",
+    "checked": "http://adlnet.gov/expapi/verbs/attempted",
+    "finished": "http://adlnet.gov/expapi/verbs/completed",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the record says about one unit.
+
+    started, finished: time of the first such event in UTC, or ""
+    answered: quiz questions answered; first: right at the first try; right: right once
+    checks: the unit's checks -> did the last try pass
+    """
+
+    started: str = ""
+    finished: str = ""
+    answered: int = 0
+    first: int = 0
+    right: int = 0
+    checks: tuple[tuple[str, bool], ...] = ()
+
+
+def file() -> Path:
+    """Return where the record lies."""
+    return paths.work() / "progress.jsonl"
+
+
+def start(unit_id: str) -> None:
+    """Print what a unit is about, and record that it was started."""
+    unit = catalogue.unit(unit_id)
+    titles = catalogue.roles()
+    print(f"{unit.title} · {unit.kind} · {unit.minutes} minutes")
+    print(f"For: {', '.join(titles[role] for role in unit.roles)}")
+    print(f"Goal: {unit.goal}", flush=True)
+    record("started", unit_id)
+
+
+def finish(unit_id: str) -> None:
+    """Record that a unit was finished, and print which one comes next."""
+    unit = catalogue.unit(unit_id)
+    record("finished", unit_id)
+    order = catalogue.units()
+    print(f"Finished: {unit.title}.")
+    for following in order[order.index(unit) + 1 :][:1]:
+        print(f"Next: {following.title} ({following.kind}), {following.path}")
+
+
+def record(
+    verb: str,
+    unit_id: str,
+    *,
+    part: str = "",
+    success: bool | None = None,
+    response: str = "",
+) -> None:
+    """Append one event to the record.
+
+    verb: a key of `VERBS`; part: the question or check inside the unit
+    A folder that cannot be written gives a warning, as a lesson must go on.
+    Raises ValueError for an unknown verb or unit.
+    """
+    if verb not in VERBS:
+        raise ValueError(f"Unknown verb '{verb}', expected one of {', '.join(VERBS)}.")
+    target = catalogue.unit(unit_id).id + (f"#{part}" if part else "")
+    result = {"success": success, "response": response or None}
+    event = {
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "actor": ACTOR,
+        "verb": {"id": VERBS[verb], "display": {"en": verb}},
+        "object": {"id": URN + target},
+        "result": {key: value for key, value in result.items() if value is not None},
+    }
+    try:
+        _append(file(), json.dumps(event, ensure_ascii=False))
+    except OSError as error:
+        warnings.warn(
+            f"Your progress was not recorded ({error}). Everything else works.",
+            stacklevel=2,
+        )
+
+
+def _append(path: Path, line: str) -> None:
+    """Add one line in one write, so that two notebooks never mix theirs.
+
+    A line that a crash cut short is closed first; nothing is glued to it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        end = os.lseek(handle, 0, os.SEEK_END)
+        if end:
+            os.lseek(handle, -1, os.SEEK_END)
+        torn = end > 0 and os.read(handle, 1) != b"\n"
+        data = (b"\n" if torn else b"") + line.encode() + b"\n"
+        if os.write(handle, data) != len(data):
+            raise OSError(f"the disk is full: {path}")
+    finally:
+        os.close(handle)
+
+
+def events() -> list[dict]:
+    """Return every event, oldest first; a damaged line is skipped with a warning."""
+    try:
+        lines = file().read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+            _facts(event)
+            found.append(event)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            warnings.warn(
+                f"{file()}: line {number} is not a whole event and was skipped.",
+                stacklevel=2,
+            )
+    return found
+
+
+def _facts(event: dict) -> tuple[str, str, str, str, bool]:
+    """Return an event's verb, unit id, part, time and success."""
+    unit_id, _, part = event["object"]["id"].removeprefix(URN).partition("#")
+    success = event["result"].get("success") is True
+    return event["verb"]["display"]["en"], unit_id, part, event["timestamp"], success
+
+
+def summary() -> dict[str, Summary]:
+    """Return what the record says, for every unit of the catalogue."""
+    every = events()
+    return {u.id: _summarise(u.id, every) for u in catalogue.units()}
+
+
+def _summarise(unit_id: str, every: list[dict]) -> Summary:
+    times: dict[str, str] = {}
+    answers: dict[str, list[bool]] = {}
+    checks: dict[str, bool] = {}
+    for event in every:
+        verb, unit, part, time, success = _facts(event)
+        if unit != unit_id:
+            continue
+        times.setdefault(verb, time)
+        if verb == "answered":
+            answers.setdefault(part, []).append(success)
+        elif verb == "checked":
+            checks[part] = success
+    return Summary(
+        started=times.get("started", ""),
+        finished=times.get("finished", ""),
+        answered=len(answers),
+        first=sum(tries[0] for tries in answers.values()),
+        right=sum(any(tries) for tries in answers.values()),
+        checks=tuple(checks.items()),
+    )
