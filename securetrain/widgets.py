@@ -36,3 +36,24 @@ class Slider(Widget):
             f"Slider: {self.label}, from {self.minimum:g} to {self.maximum:g}, "
             f"now {self.value:g}. Run this cell in JupyterLab to move it."
         )
+
+
+class Quiz(Widget):
+    """Questions with one answer to choose; `quiz.show` judges what comes back.
+
+    questions: [{"id", "question", "answers": texts}]
+    verdicts: question id -> {"tries", "answer", "correct", "feedback"} of the last try
+    """
+
+    _esm = STATIC / "quiz.js"
+    title = traitlets.Unicode().tag(sync=True)
+    questions = traitlets.List().tag(sync=True)
+    verdicts = traitlets.Dict().tag(sync=True)
+
+    def in_words(self) -> str:
+        """Return the questions and answers as text."""
+        lines = [f"Quiz: {self.title}. Run this cell in JupyterLab to answer."]
+        for number, question in enumerate(self.questions, start=1):
+            lines += ["", f"{number}. {question['question']}"]
+            lines += [f"   - {answer}" for answer in question["answers"]]
+        return "\n".join(lines)
