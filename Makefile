@@ -1,0 +1,44 @@
+# Plain recipes, one set-up script. `make` alone lists the targets.
+PYTHON = python3
+BIN = .venv/bin
+
+# What is missing is said in one line; nothing is installed outside .venv/.
+SETUP = @command -v $(PYTHON) >/dev/null || { echo "Set-up: $(PYTHON) is missing. \
+Install Python 3.11 (Debian, Ubuntu: sudo apt install python3.11 python3.11-venv)." \
+>&2; exit 1; }; $(PYTHON) .ci/setup.py
+
+.PHONY: help lab test bench labs lint lock
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+lab: ## open the course in the browser; the first time, install it
+	$(SETUP) course
+	@$(BIN)/securetrain lab
+
+test: ## run every test, as CI does; ARGS="-k name" picks some
+	$(SETUP) dev
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: ## measure speed and memory on this machine, beside a peer's
+	$(SETUP) dev
+	$(BIN)/python tests/bench/bench.py
+
+labs: ## tidy the notebooks and make labs/ from solutions/
+	$(SETUP) dev
+	$(BIN)/securetrain tidy
+	$(BIN)/securetrain release
+
+lint: ## check style and tidiness
+	$(SETUP) dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/securetrain tidy --check
+
+LOCK = uv pip compile pyproject.toml --group build --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url $(ARGS)
+
+lock: ## recompile both locks with uv; ARGS=--upgrade takes newer versions
+	@command -v uv >/dev/null || { echo "uv is missing: pipx install uv" >&2; exit 1; }
+	$(LOCK) --extra course --extra grading -o requirements.lock
+	$(LOCK) --all-extras -c requirements.lock -o requirements-dev.lock
