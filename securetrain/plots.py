@@ -1,0 +1,187 @@
+"""Every figure of the course: one function each, axes in, axes out.
+
+Colour and marker mean the same everywhere: clean is a grey circle, attacked a
+vermillion triangle, defended a blue square (Okabe and Ito's palette).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from torch import Tensor
+
+CLEAN, ATTACKED, DEFENDED = "#7f7f7f", "#d55e00", "#0072b2"
+COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "defended": DEFENDED}
+MARKERS = {"clean": "o", "attacked": "^", "defended": "s"}
+HATCHES = {"clean": "", "attacked": "//", "defended": ".."}
+SIZE = (6, 3.5)  # inches
+
+
+def new_axes(ax: Axes | None, title: str) -> Axes:
+    """Return `ax`, or the axes of a new figure, with a title that states the finding."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=SIZE, layout="constrained")
+    ax.set_title(title, fontsize=11, loc="left")
+    return ax
+
+
+def images(
+    x: Tensor, captions: Sequence[str], title: str, ax: Axes | None = None
+) -> Axes:
+    """Show images side by side, each with its caption.
+
+    x: (N, C, H, W) in [0, 1], N up to about eight
+    """
+    ax = new_axes(ax, title)
+    n, _, height, width = x.shape
+    gap = width // 8
+    for i, image in enumerate(x):
+        left = i * (width + gap)
+        shown = image.permute(1, 2, 0)
+        if shown.shape[2] == 1:
+            shown = shown.expand(-1, -1, 3)
+        ax.imshow(
+            shown, extent=(left, left + width, height, 0), interpolation="nearest"
+        )
+        ax.text(
+            left + width / 2, height + 2, captions[i], ha="center", va="top", size=9
+        )
+    ax.set(xlim=(-1, n * (width + gap) - gap + 1), ylim=(height * 1.35, -1))
+    ax.set_axis_off()
+    return ax
+
+
+def bars(
+    rates: Mapping[str, Mapping[str, float]], title: str, ax: Axes | None = None
+) -> Axes:
+    """Show rates as grouped bars with their numbers.
+
+    rates: group on the axis -> {"clean" | "attacked" | "defended": rate in [0, 1]},
+    or any other series names, which take the three colours in order
+    """
+    ax = new_axes(ax, title)
+    series = list(dict.fromkeys(name for group in rates.values() for name in group))
+    width = 0.8 / len(series)
+    roles = list(COLOURS)
+    for i, name in enumerate(series):
+        role = name if name in COLOURS else roles[i % len(roles)]
+        groups = [g for g in rates if name in rates[g]]
+        at = [
+            list(rates).index(g) + (i - (len(series) - 1) / 2) * width for g in groups
+        ]
+        drawn = ax.bar(
+            at,
+            [rates[g][name] for g in groups],
+            width * 0.92,
+            color=COLOURS[role],
+            hatch=HATCHES[role],
+            edgecolor="white",
+            label=name,
+        )
+        ax.bar_label(drawn, fmt="%.2f", fontsize=8, padding=1)
+    ax.set_xticks(range(len(rates)), list(rates), fontsize=9)
+    ax.set(ylim=(0, 1.12), ylabel="rate", yticks=[0, 0.25, 0.5, 0.75, 1])
+    ax.spines[["top", "right"]].set_visible(False)
+    if len(series) > 1:
+        ax.legend(fontsize=8, ncols=len(series), loc="upper center", frameon=False)
+        ax.set_ylim(0, 1.3)
+    return ax
+
+
+def scores(
+    values: Tensor, is_poison: Tensor, title: str, label: str, ax: Axes | None = None
+) -> Axes:
+    """Show how a score spreads over the clean and the poisoned images.
+
+    values: (N,); is_poison: (N,) bool; label: what the score is, with its unit
+    """
+    ax = new_axes(ax, title)
+    low, high = values.min().item(), values.max().item()
+    edges = [low + (high - low) * i / 40 for i in range(41)]
+    for role, mask in (("clean", ~is_poison), ("attacked", is_poison)):
+        kind = "poison" if role == "attacked" else "clean"
+        ax.hist(
+            values[mask].numpy(),
+            bins=edges,
+            color=COLOURS[role],
+            hatch=HATCHES[role],
+            edgecolor="white",
+            alpha=0.85,
+            label=f"{kind} ({int(mask.sum())})",
+        )
+    ax.set(xlabel=label, ylabel="images")
+    ax.set_yscale("symlog", linthresh=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def plane(
+    points: Tensor, is_poison: Tensor, title: str, ax: Axes | None = None
+) -> Axes:
+    """Show one class's features in the plane of their two main directions.
+
+    points: (N, 2); is_poison: (N,) bool
+    """
+    ax = new_axes(ax, title)
+    for role, mask in (("clean", ~is_poison), ("attacked", is_poison)):
+        ax.scatter(
+            *points[mask].T.numpy(),
+            s=18,
+            c=COLOURS[role],
+            marker=MARKERS[role],
+            alpha=0.7,
+            linewidths=0,
+            label="poison" if role == "attacked" else "clean",
+        )
+    ax.set(xlabel="first direction", ylabel="second direction")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def curve(
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[float]],
+    title: str,
+    label: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Show rates against what the attacker or defender can turn up.
+
+    x: positions; lines: name -> rates in [0, 1]; label: what x is, with its unit
+    """
+    ax = new_axes(ax, title)
+    for role, (name, rates) in zip(COLOURS, lines.items(), strict=False):
+        style = {"color": COLOURS[role], "marker": MARKERS[role]}
+        ax.plot(x, rates, **style, linewidth=1.5, markersize=6, label=name)
+    ax.set(ylim=(-0.03, 1.08), xlabel=label, ylabel="rate")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def heat(
+    rates: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Show a table of rates, each cell with its number; darker is higher.
+
+    rates: one row of rates in [0, 1] for each name in `rows`
+    """
+    ax = new_axes(ax, title)
+    ax.imshow(rates, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for i, row in enumerate(rates):
+        for j, rate in enumerate(row):
+            colour = "white" if rate > 0.6 else "black"
+            ax.text(j, i, f"{rate:.2f}", ha="center", va="center", color=colour, size=9)
+    ax.set_xticks(range(len(columns)), columns, fontsize=9)
+    ax.set_yticks(range(len(rows)), rows, fontsize=9)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
