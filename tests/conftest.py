@@ -1,0 +1,59 @@
+"""What several tests share: a small course to break, and the notebooks' report."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from securetrain import execution, notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = pytest.StashKey[list[execution.Run]]()
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """Return a writable course of one short lesson and one lab, made the root."""
+    here = tmp_path.resolve() / "course-copy"
+    shutil.copytree(ROOT / "tests" / "fixtures" / "course", here)
+    monkeypatch.setenv("SECURETRAIN_ROOT", str(here))
+    monkeypatch.delenv("SECURETRAIN_WORK", raising=False)
+    return here
+
+
+@pytest.fixture
+def edit():
+    """Return a function that changes cells of a notebook: edit(path, clip=…)."""
+
+    def change(path: Path, **cells) -> None:
+        notebook = notebooks.read(path)
+        for cell in notebook["cells"]:
+            if replace := cells.get(cell["id"].replace("-", "_")):
+                replace(cell)
+        notebooks.write(path, notebook)
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def runs(pytestconfig):
+    """Return the list of notebook runs that the report is made from."""
+    return pytestconfig.stash.setdefault(RUNS, [])
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print what each notebook cost, and write it to build/notebooks.json."""
+    if not (done := config.stash.get(RUNS, [])):
+        return
+    report = ROOT / "build" / "notebooks.json"
+    report.parent.mkdir(exist_ok=True)
+    report.write_text(json.dumps(execution.summary(done), indent=1) + "\n")
+    terminalreporter.section("notebooks")
+    terminalreporter.write_line(execution.table(done))
+    for run in done:
+        name = str(run.path.relative_to(ROOT))
+        for line in notebooks.outliers(notebooks.read(run.path), name):
+            terminalreporter.write_line(f"note: {line}")
+        for line in execution.over_budget(run):
+            terminalreporter.write_line(f"note: {name}: {line}")
