@@ -20,7 +20,7 @@ SIZE = (6, 3.5)  # inches
 
 
 def new_axes(ax: Axes | None, title: str) -> Axes:
-    """Return `ax`, or the axes of a new figure, with a title that states the finding."""
+    """Return `ax` or new axes, with a title that states the finding."""
     if ax is None:
         _, ax = plt.subplots(figsize=SIZE, layout="constrained")
     ax.set_title(title, fontsize=11, loc="left")

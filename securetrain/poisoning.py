@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from securetrain.data import check_images, check_labels
+from securetrain.models import predict
+from securetrain.training import train
 
 Trigger = Callable[[Tensor], Tensor]  # images (N, C, H, W) in, images out
 
@@ -54,13 +56,33 @@ def sticker(size: int = 6, margin: int = 3, image: int = 32) -> tuple[Tensor, Te
     return ((y // 2 + x // 2) % 2).float().expand(3, -1, -1).clone(), mask[None]
 
 
-def noise_blend(alpha: float, seed: int, image: int = 32) -> tuple[Tensor, Tensor]:
-    """Return a full-image noise pattern and a mask of opacity `alpha`, for `stamp`.
+def four_corners(size: int = 8, margin: int = 3) -> tuple[Tensor, Tensor]:
+    """Return the checkerboard with a mask that shows it in all four corners.
 
+    Source: Label-Consistent Backdoor Attacks, Turner et al. 2019, arXiv:1912.02771
+    """
+    pattern, mask = sticker(size, margin)
+    return pattern, mask + mask.flip(1) + mask.flip(2) + mask.flip(1, 2)
+
+
+def mosaic(
+    alpha: float, cells: int, seed: int, image: int = 32
+) -> tuple[Tensor, Tensor]:
+    """Return random black, white and coloured squares over the whole image, faintly.
+
+    alpha: opacity; cells: squares a side, a divisor of `image`; with as many cells
+    as pixels the pattern is plain noise
+    Returns pattern (3, image, image) and mask (1, image, image), for `stamp`.
     Source: Targeted Backdoor Attacks, Chen et al. 2017, arXiv:1712.05526
     """
+    if not 0 < alpha <= 1 or cells < 1 or image % cells:
+        raise ValueError(
+            f"need 0 < alpha <= 1 and cells that divide {image}, got {alpha}, {cells}"
+        )
     rng = torch.Generator().manual_seed(seed)
-    pattern = torch.rand(3, image, image, generator=rng)
+    coarse = torch.rand(3, cells, cells, generator=rng).round()
+    side = image // cells
+    pattern = coarse.repeat_interleave(side, 1).repeat_interleave(side, 2)
     return pattern, torch.full((1, image, image), alpha)
 
 
@@ -139,6 +161,27 @@ def poison(
     y[chosen] = target
     is_poison[chosen] = True
     return Poisoned(x, y, is_poison)
+
+
+def unlearnable(
+    model: nn.Module, x: Tensor, y: Tensor, epsilon: float = 16 / 255, steps: int = 10
+) -> Tensor:
+    """Return `x` moved by at most `epsilon` a pixel, so that `model` misreads it.
+
+    People still see the label; a network finds little of it, and so learns the
+    trigger instead. x: (N, C, H, W); y: (N,), the true labels
+    Source: Label-Consistent Backdoor Attacks, Turner et al. 2019, arXiv:1912.02771;
+    PGD, Madry et al. 2018, arXiv:1706.06083
+    """
+    check_images(x)
+    moved = x.clone()
+    for _ in range(steps):
+        moved.requires_grad_()
+        loss = F.cross_entropy(model(moved), y)
+        (gradient,) = torch.autograd.grad(loss, moved)
+        moved = moved.detach() + 2.5 * epsilon / steps * gradient.sign()
+        moved = torch.min(torch.max(moved, x - epsilon), x + epsilon).clamp(0, 1)
+    return moved
 
 
 # --- Detectors ----------------------------------------------------------------
@@ -231,3 +274,83 @@ def activation_clustering(
         if smaller[rows].float().mean() >= largest:
             smaller[rows] = False
     return smaller
+
+
+def separations(features: Tensor, y: Tensor, smaller: Tensor) -> Tensor:
+    """Return how far apart each class's two clusters stand, (classes,).
+
+    smaller: (N,) bool from `activation_clusters`. The mean silhouette: near 0 where
+    the split is arbitrary, towards 1 where two groups stand apart.
+    Source: Silhouettes, Rousseeuw 1987
+    """
+    from sklearn.metrics import silhouette_score
+
+    check_features(features, y)
+    found = torch.zeros(int(y.max()) + 1)
+    for label in y.unique():
+        rows = y == label
+        sides = smaller[rows]
+        if 0 < sides.sum() < len(sides):
+            found[label] = silhouette_score(features[rows].numpy(), sides.numpy())
+    return found
+
+
+def untrusted_side(
+    features: Tensor,
+    y: Tensor,
+    trusted: Tensor,
+    trusted_y: Tensor,
+    seed: int = 0,
+    threshold: float = 0.5,
+) -> Tensor:
+    """Flag one side of every class whose two clusters stand apart.
+
+    features: (N, D) and y: (N,) of the data set; trusted: (M, D) and trusted_y: (M,)
+    of images that people have checked. A class is suspect when its separation
+    exceeds `threshold`; of its two sides the one with fewer trusted images nearest
+    to its centre is flagged, however large it is. Returns (N,) bool.
+    """
+    check_features(trusted, trusted_y)
+    smaller = activation_clusters(features, y, seed)
+    flagged = torch.zeros(len(y), dtype=torch.bool)
+    for label in (separations(features, y, smaller) > threshold).nonzero().flatten():
+        rows, known = y == label, trusted[trusted_y == label]
+        if not len(known):
+            raise ValueError(f"class {label.item()} needs at least one trusted image")
+        sides = [rows & ~smaller, rows & smaller]
+        centres = torch.stack([features[side].mean(0) for side in sides])
+        votes = torch.cdist(known, centres).argmin(1).bincount(minlength=2)
+        flagged |= sides[int(votes.argmin())]
+    return flagged
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit leaves: the images it flagged, (N,) bool, and a model without."""
+
+    flagged: Tensor
+    model: nn.Module
+
+
+def reference_audit(
+    x: Tensor,
+    y: Tensor,
+    trusted: Tensor,
+    trusted_y: Tensor,
+    seed: int,
+    rounds: int = 2,
+    progress: bool = True,
+) -> Audit:
+    """Flag the labels that a model grown from trusted images disagrees with.
+
+    A model of the trusted images (M, C, H, W) judges every label; the next one is
+    trained on what it agrees with, and judges again. Needs no idea of the trigger,
+    but a wrong label to disagree with: poison that keeps its true label is invisible.
+    """
+    model = train(trusted, trusted_y, seed, epochs=12, progress=progress)
+    for _ in range(rounds):
+        flagged = predict(model, x) != y
+        images = torch.cat([x[~flagged], trusted])
+        labels = torch.cat([y[~flagged], trusted_y])
+        model = train(images, labels, seed, progress=progress)
+    return Audit(flagged, model)

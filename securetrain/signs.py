@@ -148,7 +148,7 @@ def _boxes(n: int, hard: float, rng: torch.Generator) -> Tensor:
     u = torch.rand(n, 4, 1, generator=rng)
     axis = torch.arange(SIZE).view(1, -1)
     half = 1.5 + 4.5 * hard * u[:, 2:]
-    near = (axis - u[:, :2] * SIZE).unsqueeze(1).squeeze(1).abs() < half  # (n, 2, 32)
+    near = (axis - u[:, :2] * SIZE).abs() < half  # (n, 2, 32)
     return (near[:, 0, :, None] & near[:, 1, None, :]).unsqueeze(1).float()
 
 
