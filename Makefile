@@ -24,8 +24,9 @@ bench: ## measure speed and memory on this machine, beside a peer's
 	$(SETUP) dev
 	$(BIN)/python tests/bench/bench.py
 
-labs: ## tidy the notebooks and make labs/ from solutions/
+labs: ## tidy the notebooks, list the units at home, make labs/ from solutions/
 	$(SETUP) dev
+	$(BIN)/python -c "from securetrain import home; home.write_index()"
 	$(BIN)/securetrain tidy
 	$(BIN)/securetrain release
 

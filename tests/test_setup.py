@@ -369,9 +369,36 @@ def test_the_readmes_lines_without_make_print_the_same_rest():
 
 def test_binder_is_accepted_by_repo2docker():
     command = [Path(sys.executable).with_name("jupyter-repo2docker"), "--no-build"]
+    done = subprocess.run([*command, "--debug", ROOT], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-2000:]
+    assert "conda environment for python=3.11" in said
+    for step in ("pip install --no-cache-dir -r \"binder/requirements.txt\"",
+                 "RUN ./binder/postBuild",
+                 "R2D_ENTRYPOINT=\"${REPO_DIR}/binder/start\""):  # fmt: skip
+        assert step in said
+
+
+def test_binder_has_the_locks_pytorch():
+    lines = (ROOT / "binder" / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if "==" in line] == setup.torch_pins(LOCK)
+    assert f"--extra-index-url {setup.CPU_INDEX}" in lines
+
+
+def test_binder_opens_the_home_page_with_the_courses_settings(tmp_path):
+    """The start script runs the server that Binder names, here to print its settings."""
+    server = [Path(sys.executable).with_name("jupyter-lab"), "--show-config-json"]
+    env = {**os.environ, "HOME": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path)}
     done = subprocess.run(
-        [*command, "--debug", "--json-logs", ROOT], capture_output=True, text=True
+        [ROOT / "binder" / "start", *server],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
-    logs = [json.loads(line) for line in done.stderr.splitlines() if line[:1] == "{"]
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert any("PythonBuildPack" in log["message"] for log in logs)
+    settings = json.loads(done.stdout)
+    home = settings["LabApp"]["default_url"].removeprefix("/lab/tree/")
+    assert (ROOT / home).is_file()
+    assert settings["LabApp"]["news_url"] is None
+    extensions = settings["ServerApp"]["jpserver_extensions"]
+    assert "nbgrader.server_extensions.formgrader': False" in extensions

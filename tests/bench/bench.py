@@ -1,0 +1,146 @@
+"""What the course costs on this machine: `make bench`.
+
+Prints, and writes to build/bench.json: images a second, one training of the standard
+model, our detectors beside a peer's, and each notebook. Nothing here passes or fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import torch
+from timing import side_by_side
+
+from securetrain import data, execution, metrics, training
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+HERE = Path(__file__).parent
+
+
+def machine() -> dict:
+    """Say where the numbers come from."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def images(n: int = 4000) -> dict:
+    """Time the making of `n` signs."""
+    spent = side_by_side({"signs": lambda: data.signs(n, 0)}, repeats=5)["signs"]
+    per_second = {"images": n, "a second": n / spent["median"]}
+    print(f"{per_second['a second']:10.0f}  images made a second")
+    return per_second | spent
+
+
+def standard_training(seeds: tuple[int, ...] = (0, 1, 2)) -> dict:
+    """Time one training of the standard model on 4,000 clean signs, a seed each."""
+    runs = []
+    for seed in seeds:
+        x, y = data.signs(4000, seed)
+        model: list = []
+        spent = side_by_side(
+            {"train": lambda: model.append(training.train(x, y, seed, progress=False))},  # noqa: B023
+            repeats=1,
+        )["train"]
+        accuracy = metrics.accuracy(model[-1], *data.signs(2000, seed, "test"))
+        print(
+            f"{spent['median']:10.1f}  seconds ({spent['cpu']:.1f} CPU) for the "
+            f"standard model, clean accuracy {accuracy:.3f}, seed {seed}"
+        )
+        runs.append({"seed": seed, "clean accuracy": accuracy, **spent})
+    return {"runs": runs}
+
+
+def peers_python() -> Path | None:
+    """Return the peers' Python: our packages seen through a path file, and theirs.
+
+    None, said loudly, when they cannot be installed.
+    """
+    folder = BUILD / "peers"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, symlinks=True)
+        site = sysconfig.get_path("purelib", vars={"base": str(folder)})
+        ours = sysconfig.get_path("purelib")
+        Path(site, "ours.pth").write_text(f"{ours}\n{ROOT}\n")
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install"]
+    lock = HERE / "requirements-peers.lock"
+    done = subprocess.run(
+        [*install, "-q", "--no-deps", "--require-hashes", "-r", str(lock)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        print(f"\nNO COMPARISON: the peer is not installed.\n{done.stderr[-500:]}\n")
+        return None
+    return python
+
+
+def detectors() -> dict | None:
+    """Run detectors.py in the peers' environment and print its ratios."""
+    python = peers_python()
+    if python is None:
+        return None
+    done = subprocess.run(
+        [python, "-W", "ignore", HERE / "detectors.py"], stdout=subprocess.PIPE
+    )
+    if done.returncode:
+        print("\nNO COMPARISON: detectors.py failed, see above.\n")
+        return None
+    report = json.loads(done.stdout)
+    print(f"\nDetectors beside {report['peer']}, 4,000 signs (seconds: least, median)")
+    for scope in ("given features", "end to end"):
+        for name, times in report[scope].items():
+            own, peer = times["own"], times["peer"]
+            print(
+                f"{times['own / peer']['median']:10.2f}  own / peer: {name}, {scope}; "
+                f"own {own['min']:.4f}, {own['median']:.4f}; "
+                f"peer {peer['min']:.4f}, {peer['median']:.4f}"
+            )
+    for name, (found, false_alarms) in report["found, false alarms"].items():
+        print(f"{found:10.3f}  of the poison found by {name}; of the rest "
+              f"{false_alarms:.3f}")  # fmt: skip
+    for name, share in report["agreement"].items():
+        print(f"{share:10.4f}  of the flags agree: {name}")
+    return report
+
+
+def notebooks() -> list[dict]:
+    """Run every lesson and every lab's solution as CI does."""
+    paths = [p for p in sorted(ROOT.glob("course/*/*.ipynb"))]
+    paths += sorted(ROOT.glob("solutions/*/*.ipynb"))
+    runs = [execution.run(path) for path in paths]
+    print("\n" + execution.table(runs))
+    return execution.summary(runs)
+
+
+def main() -> int:
+    """Measure everything and write the report."""
+    BUILD.mkdir(exist_ok=True)
+    report: dict = {"machine": machine()}
+    print(", ".join(f"{k} {v}" for k, v in report["machine"].items()), end="\n\n")
+    report["images"] = images()
+    report["training"] = standard_training()
+    report["detectors"] = detectors()
+    report["notebooks"] = notebooks()
+    path = BUILD / "bench.json"
+    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(f"\nWritten to {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
