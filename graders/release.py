@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from securetrain import notebooks
+from securetrain import home, notebooks
 from securetrain.notebook_rules import is_solution, source, where
 from securetrain.paths import root
 
@@ -175,8 +175,22 @@ def differences(here: Path, labs: Labs, topic: str | None = None) -> list[str]:
     return found
 
 
+def home_page(here: Path, check: bool) -> list[str]:
+    """Bring the home page's list of units up to date; return what is left to do."""
+    page = here / home.HOME
+    with tempfile.TemporaryDirectory(prefix="securetrain-") as scratch:
+        fresh = Path(shutil.copy(page, scratch))
+        if not home.write_index(fresh):
+            return []
+        if check:
+            return [f"{home.HOME}: not the catalogue's; run `securetrain release`"]
+        notebooks.write(page, notebooks.read(fresh))
+    print(f"released {home.HOME}")
+    return []
+
+
 def main(argv: list[str]) -> int:
-    """Write `labs/` from `solutions/`, or only compare them."""
+    """Write `labs/` and the home page's list of units, or only compare them."""
     parser = argparse.ArgumentParser(
         prog="securetrain release", description=main.__doc__
     )
@@ -192,6 +206,6 @@ def main(argv: list[str]) -> int:
     if not options.check:
         for name in write(here, labs):
             print(f"released {name}")
-    wrong = differences(here, labs, options.topic)
+    wrong = differences(here, labs, options.topic) + home_page(here, options.check)
     print(*wrong, sep="\n", end="\n" if wrong else "", file=sys.stderr)
     return 1 if wrong else 0

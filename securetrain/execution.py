@@ -77,10 +77,11 @@ def run(
         claims = Path(scratch, "claims.jsonl")
         output = Path(output or Path(scratch, "executed.ipynb")).resolve()
         kernel = _Kernel(
+            Path(scratch, "kernel"),
             os.environ
             | {"SECURETRAIN_WORK": str(Path(scratch, "work"))}
             | dict(env or {})
-            | {"SECURETRAIN_CLAIMS": str(claims)}
+            | {"SECURETRAIN_CLAIMS": str(claims)},
         )
         stop = _execute(path, output, dict(parameters or {}), kernel, keep_going)
         executed = read(output)
@@ -99,8 +100,8 @@ def run(
 class _Kernel:
     """What we give a kernel, its environment, and what we note of it, its cost."""
 
-    def __init__(self, env: dict[str, str]) -> None:
-        self.env = env
+    def __init__(self, sockets: Path, env: dict[str, str]) -> None:
+        self.sockets, self.env = sockets, env
         self.pid = 0
         self.cell = ""  # the one that runs, or ran last
         self.started = self.seconds = self.cpu_seconds = self.peak_mb = 0.0
@@ -110,9 +111,9 @@ class _Kernel:
         from jupyter_client.manager import AsyncKernelManager
 
         class Manager(AsyncKernelManager):
-            transport = "ipc"  # out of reach of others on this machine
-
             async def start_kernel(manager, **options: Any) -> None:
+                manager.transport = "ipc"  # files: out of other users' reach
+                manager.ip = str(self.sockets)
                 self.started = time.perf_counter()
                 await super().start_kernel(env=self.env, **options)
                 self.pid = manager.provisioner.pid

@@ -1,7 +1,10 @@
 """What several tests share: a small course to break, and the notebooks' report."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,33 @@ def edit():
         notebooks.write(path, notebook)
 
     return change
+
+
+@pytest.fixture
+def instructor(course, tmp_path):
+    """Return a function that runs nbgrader as an instructor does, in graders/."""
+    shutil.copy(ROOT / "graders" / "nbgrader_config.py", course / "graders")
+    environment = {
+        key: value for key, value in os.environ.items() if "JUPYTER" not in key
+    } | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "no-config"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
+    }
+
+    def run(*words: str, cwd: Path = course / "graders") -> str:
+        done = subprocess.run(
+            ["nbgrader", *words],
+            cwd=cwd,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, f"nbgrader {' '.join(words)}\n{done.stdout}"
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")
