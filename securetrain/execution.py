@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from securetrain.notebooks import read
+from securetrain.paths import root
 
 CELL_TIMEOUT = 600  # seconds; a backstop against an endless cell, never a budget
 AIM_SECONDS, AIM_MB = 60, 1000
@@ -92,7 +93,7 @@ def run(
         cpu_seconds=kernel.cpu_seconds,
         peak_mb=kernel.peak_mb,
         claims=tuple(json.loads(line) for line in lines),
-        failures=(*_failures(executed), *stop),
+        failures=(*stop, *_failures(executed)),
         notebook=executed,
     )
 
@@ -193,7 +194,7 @@ def summary(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """Return the runs as plain data, for a report."""
     return [
         {
-            "notebook": "/".join(run.path.parts[-3:]),
+            "notebook": _name(run.path),
             "seconds": round(run.seconds, 1),
             "cpu_seconds": round(run.cpu_seconds, 1),
             "peak_mb": round(run.peak_mb),
@@ -202,6 +203,11 @@ def summary(runs: Iterable[Run]) -> list[dict[str, Any]]:
         }
         for run in runs
     ]
+
+
+def _name(path: Path) -> str:
+    here = root()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name
 
 
 def table(runs: Iterable[Run]) -> str:
