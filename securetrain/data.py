@@ -15,7 +15,7 @@ from torch import Tensor
 from securetrain.signs import NAMES as SIGN_NAMES
 from securetrain.signs import render
 
-CHUNK = 1000  # images rendered at once, so that they stay in the processor's cache
+CHUNK = 250  # images rendered at once, so that they stay in the processor's cache
 
 
 def check_images(x: Tensor, name: str = "x") -> None:

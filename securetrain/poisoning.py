@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -244,7 +245,6 @@ def activation_clusters(features: Tensor, y: Tensor, seed: int = 0) -> Tensor:
     Source: Activation Clustering, Chen et al. 2018, arXiv:1811.03728
     """
     from sklearn.cluster import KMeans
-    from sklearn.decomposition import PCA
 
     check_features(features, y)
     smaller = torch.zeros(len(y), dtype=torch.bool)
@@ -252,11 +252,18 @@ def activation_clusters(features: Tensor, y: Tensor, seed: int = 0) -> Tensor:
         rows = (y == label).nonzero().flatten()
         if len(rows) < 2:
             continue
-        values = features[rows].numpy()
-        reduced = PCA(min(10, *values.shape), random_state=seed).fit_transform(values)
-        cluster = KMeans(2, n_init=3, random_state=seed).fit_predict(reduced)
+        means = KMeans(2, n_init=3, random_state=seed)
+        cluster = means.fit_predict(_reduced(features[rows]))
         smaller[rows] = torch.from_numpy(cluster == (cluster.mean() < 0.5))
     return smaller
+
+
+def _reduced(features: Tensor) -> np.ndarray:
+    """Return the ten main components of one class's features, (n, 10) or fewer."""
+    from sklearn.decomposition import PCA
+
+    values = features.numpy()
+    return PCA(min(10, *values.shape), svd_solver="full").fit_transform(values)
 
 
 def activation_clustering(
@@ -279,8 +286,8 @@ def activation_clustering(
 def separations(features: Tensor, y: Tensor, smaller: Tensor) -> Tensor:
     """Return how far apart each class's two clusters stand, (classes,).
 
-    smaller: (N,) bool from `activation_clusters`. The mean silhouette: near 0 where
-    the split is arbitrary, towards 1 where two groups stand apart.
+    smaller: (N,) bool from `activation_clusters`. The mean silhouette among ten main
+    components: near 0 where the split is arbitrary, towards 1 where groups stand apart.
     Source: Silhouettes, Rousseeuw 1987
     """
     from sklearn.metrics import silhouette_score
@@ -291,7 +298,7 @@ def separations(features: Tensor, y: Tensor, smaller: Tensor) -> Tensor:
         rows = y == label
         sides = smaller[rows]
         if 0 < sides.sum() < len(sides):
-            found[label] = silhouette_score(features[rows].numpy(), sides.numpy())
+            found[label] = silhouette_score(_reduced(features[rows]), sides.numpy())
     return found
 
 

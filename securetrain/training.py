@@ -36,18 +36,18 @@ def train(
         raise ValueError(f"need {BATCH} images and 1 epoch, got {len(x)} and {epochs}")
     model = small_resnet(seed, classes, x.shape[1]).train()
     rng = torch.Generator().manual_seed(seed)
-    padded = F.pad(x, (SHIFT,) * 4, mode="replicate")
-    padded = padded.contiguous(memory_format=torch.channels_last)
     optimisers = make_optimisers(model)
-    steps = epochs * (len(x) // BATCH)
-    size = x.shape[2:]
+    per_epoch = len(x) // BATCH
+    steps = epochs * per_epoch
     with tqdm(total=steps, desc="training", disable=not progress, leave=False) as bar:
         for step in range(steps):
-            if step % (len(x) // BATCH) == 0:
+            if step % per_epoch == 0:
                 order = torch.randperm(len(x), generator=rng).split(BATCH)
-            batch = order[step % (len(x) // BATCH)]
+            batch = order[step % per_epoch]
             top, left = torch.randint(2 * SHIFT + 1, (2,), generator=rng).tolist()
-            image = padded[batch][:, :, top : top + size[0], left : left + size[1]]
+            image = F.pad(x[batch], (SHIFT,) * 4, mode="replicate")
+            image = image[:, :, top : top + x.shape[2], left : left + x.shape[3]]
+            image = image.contiguous(memory_format=torch.channels_last)
             loss = F.cross_entropy(model(image), y[batch], label_smoothing=0.1)
             for optimiser in optimisers:
                 for group in optimiser.param_groups:
