@@ -32,8 +32,7 @@ def page(record: dict[str, Summary]) -> str:
     return "\n".join(
         (
             f"<style>{STYLE.read_text(encoding='utf-8')}</style>",
-            # JupyterLab must not take Enter on a link for itself.
-            '<div class="st-front st-home" data-lm-suppress-shortcuts="true">',
+            '<div class="st-front st-home">',
             _next(record),
             '<section aria-labelledby="st-progress">',
             '<h2 id="st-progress">Your progress</h2>',
@@ -67,7 +66,7 @@ def _next(record: dict[str, Summary]) -> str:
     verb = "Continue" if record[unit.id].started else "Start"
     return (
         '<section class="st-next" aria-labelledby="st-next">'
-        f'<p class="st-quiet">Your next unit · {_facts(unit)}</p>'
+        f'<p class="st-quiet">Next: {_facts(unit)}</p>'
         f'<h2 id="st-next">{_text(unit.title)}</h2>'
         f"<p>{_text(unit.goal)}</p>"
         f"<p>{_link(unit, f'{verb} this {unit.kind}', 'st-button')}</p>"
@@ -76,11 +75,9 @@ def _next(record: dict[str, Summary]) -> str:
 
 
 def _topic(topic: str, members: list[Unit], record: dict[str, Summary]) -> str:
-    stage = catalogue.stages()[members[0].stage]
     rows = "".join(_row(unit, record[unit.id]) for unit in members)
     return (
-        f"<h3>{_text(stage)} · {_text(catalogue.topics()[topic])}</h3>"
-        f'<ol class="st-units">{rows}</ol>'
+        f'<h3>{_text(_heading(topic))}</h3><ul class="st-units" role="list">{rows}</ul>'
     )
 
 
@@ -90,45 +87,44 @@ def _row(unit: Unit, summary: Summary) -> str:
         state = "Started"
     if summary.finished:
         state = "Finished"
-    results = "".join(f"<li>{_text(line)}</li>" for line in _results(unit, summary))
+    lines = [_facts(unit), *_results(unit, summary)]
     return (
-        f'<li><p class="st-unit">{_link(unit, unit.title)}'
-        f' <span class="st-state st-{state.split()[0].lower()}">{state}</span></p>'
-        f'<p class="st-quiet">{_facts(unit)}</p>'
-        + (f'<ul class="st-results">{results}</ul>' if results else "")
-        + "</li>"
+        f'<li class="st-unit st-{state.split()[0].lower()}">'
+        f'<span class="st-name">{_link(unit, unit.title)}</span>'
+        f'<span class="st-state">{state}</span>'
+        f'<span class="st-quiet">{_text(" · ".join(lines))}</span></li>'
     )
 
 
 def _results(unit: Unit, summary: Summary) -> list[str]:
-    """Return the unit's quiz result and checks, one line each."""
+    """Return the unit's quiz result and checks in words."""
     lines = []
     total = len(quiz.load(unit.id))
     if summary.answered:
         lines.append(
-            f"Quiz: {summary.right} of {total} right, {summary.first} at the first try"
+            f"quiz: {summary.right} of {total} right, {summary.first} at the first try"
         )
     elif total:
-        lines.append(f"Quiz: {total} questions, none answered yet")
+        lines.append(f"quiz: {total} questions, none answered")
     if summary.checks:
         passed = sum(ok for _, ok in summary.checks)
-        lines.append(f"Checks: {passed} of {len(summary.checks)} pass")
+        lines.append(f"checks: {passed} of {len(summary.checks)} pass")
     return lines
 
 
 def _facts(unit: Unit) -> str:
-    return f"{unit.kind.capitalize()}, {unit.minutes} minutes"
+    return f"{unit.kind}, {unit.minutes} minutes"
 
 
 def _link(unit: Unit, text: str, style: str = "") -> str:
     """Return a link to a unit's notebook, as JupyterLab opens it from the home page."""
-    home, target = paths.root() / HOME, paths.root() / unit.path
+    target = paths.root() / unit.path
     if unit.kind == "lab":
         target = lab_copies.own(unit).resolve()
     if not target.is_relative_to(paths.root()):  # JupyterLab does not reach it
         return f"{_text(text)} ({_text(str(target))})"
-    address = Path(os.path.relpath(target, home.parent)).as_posix()
-    return f'<a class="{style}" href="{html.escape(address)}">{_text(text)}</a>'
+    address = html.escape(_address(target.relative_to(paths.root())))
+    return f'<a class="{style}" href="{address}">{_text(text)}</a>'
 
 
 def _text(text: str) -> str:
@@ -137,22 +133,36 @@ def _text(text: str) -> str:
 
 def listing() -> str:
     """Return the list of units that stands in the home page's `units` cell."""
-    lines = ["## Start here", "", _entry(catalogue.units()[0]), "", "## All units"]
+    first = catalogue.units()[0]
+    lines = [
+        "## Start here",
+        "",
+        f"Open **[{first.title}]({_address(first.path)})**, a {first.kind} of "
+        f"{first.minutes} minutes, and run its cells from top to bottom.",
+        "",
+        "## All units",
+    ]
     for topic, members in _by_topic():
-        first, *rest = list(members)
-        stage = catalogue.stages()[first.stage]
-        lines += ["", f"### {stage} · {catalogue.topics()[topic]}", ""]
-        lines += [f"1. {_entry(unit)}" for unit in (first, *rest)]
+        units = list(members)
+        lines += ["", f"### {_heading(topic)}", "", *map(_entry, units)]
     return "\n".join(lines)
 
 
 def _entry(unit: Unit) -> str:
     roles = ", ".join(catalogue.roles()[role] for role in unit.roles)
-    address = os.path.relpath(unit.path, Path(HOME).parent)
     return (
-        f"**[{unit.title}]({Path(address).as_posix()})** · "
-        f"{unit.kind}, {unit.minutes} minutes  \n   {unit.goal}  \n   *For: {roles}*"
+        f"- **[{unit.title}]({_address(unit.path)})** · {_facts(unit)}  \n"
+        f"  {unit.goal}  \n  *For: {roles}*"
     )
+
+
+def _heading(topic: str) -> str:
+    return f"{catalogue.stages()[topic[0]]} · {catalogue.topics()[topic]}"
+
+
+def _address(path: str | Path) -> str:
+    """Return a path in the course as a link on the home page has it."""
+    return Path(os.path.relpath(path, Path(HOME).parent)).as_posix()
 
 
 def write_index(path: Path | None = None) -> bool:

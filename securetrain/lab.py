@@ -14,11 +14,14 @@ from securetrain import lab_copies, paths
 HOME = "course/index.ipynb"
 CONFIG = Path(__file__).parent / "jupyter"
 QUIET = (
-    "--log-level=WARN",
+    "--LabApp.log_level=WARN",
+    "--ServerApp.log_level=WARN",
     # Nothing asks the outside for news, updates or extensions.
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
+    # Notebook and kernel talk encrypted: other users of this machine cannot listen.
+    "--KernelManager.transport_encryption=auto",
 )
 
 

@@ -85,7 +85,7 @@ def load(unit_id: str) -> tuple[Question, ...]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file.name}: not valid JSON ({error}).") from None
+        raise ValueError(f"{unit_id}.json: not valid JSON ({error}).") from None
     for problem in problems(data):
         raise ValueError(f"{unit_id}.json: {problem}")
     return tuple(
@@ -121,8 +121,8 @@ def _question_problems(question: dict, seen: set[str]) -> Iterator[str]:
             return
     right = sum(answer["correct"] for answer in answers)
     if len(answers) < 2 or right != 1:
-        yield f"expected two or more answers with one correct, got {len(answers)} with "
-        f"{right} correct."
+        came = f"{len(answers)} with {right} correct"
+        yield f"expected two or more answers with one correct, got {came}."
     if len({answer["text"] for answer in answers}) < len(answers):
         yield "two of its answers have the same text."
 

@@ -73,8 +73,6 @@ function render({ model, el }) {
   el.classList.add("st-front", "st-quiz");
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", title);
-  // JupyterLab must not take the arrow keys for moving between cells.
-  el.dataset.lmSuppressShortcuts = "true";
   const parts = questions.map((question, i) =>
     questionForm(model, question, i + 1, questions.length),
   );
@@ -86,6 +84,10 @@ function render({ model, el }) {
   };
   model.on("change:verdicts", draw);
   el.append(element("p", "st-title", title), ...parts.map((p) => p.form), score);
+  el.querySelectorAll("input, button").forEach((control) => {
+    // JupyterLab must not take arrow keys and Enter for moving between cells.
+    control.dataset.lmSuppressShortcuts = "true";
+  });
   draw();
   return () => model.off("change:verdicts", draw);
 }

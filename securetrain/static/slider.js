@@ -4,8 +4,6 @@ let count = 0;
 function render({ model, el }) {
   const id = `st-slider-${++count}`;
   el.classList.add("st-front", "st-slider");
-  // JupyterLab must not take the arrow keys for moving between cells.
-  el.dataset.lmSuppressShortcuts = "true";
 
   const label = document.createElement("label");
   label.htmlFor = id;
@@ -18,6 +16,8 @@ function render({ model, el }) {
   input.max = model.get("maximum");
   input.step = model.get("step");
   input.value = model.get("value");
+  // JupyterLab must not take the arrow keys for moving between cells.
+  input.dataset.lmSuppressShortcuts = "true";
 
   const number = document.createElement("output");
   number.htmlFor = id;

@@ -1,0 +1,126 @@
+"""The learner's record survives crashes, crowds and folders it cannot write."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from securetrain import progress
+
+LESSON = "13-poisoning/1-one-sticker"
+LAB = "13-poisoning/poisoning"
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of the learner's own."""
+    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
+    return tmp_path / "work"
+
+
+def test_no_record_yet() -> None:
+    assert progress.events() == []
+    assert progress.summary()[LESSON] == progress.Summary()
+
+
+def test_start_says_what_the_unit_is(capsys: pytest.CaptureFixture) -> None:
+    progress.start(LESSON)
+    printed = capsys.readouterr().out
+    assert "One sticker · lesson · 30 minutes" in printed
+    assert "For: Junior developer, ML engineer" in printed
+    assert "Goal: Plant a backdoor" in printed
+    assert progress.summary()[LESSON].started
+
+
+def test_finish_says_what_comes_next(capsys: pytest.CaptureFixture) -> None:
+    progress.finish(LESSON)
+    assert "Next: Quieter triggers" in capsys.readouterr().out
+    progress.finish(LAB)
+    assert "Next" not in capsys.readouterr().out
+    assert progress.summary()[LESSON].finished
+
+
+def test_an_event_is_one_private_line_shaped_like_a_statement(work: Path) -> None:
+    progress.record("answered", LESSON, part="q", success=False, response="é")
+    text = (work / "progress.jsonl").read_text(encoding="utf-8")
+    assert text.count("\n") == 1 and text.endswith("\n")
+    event = json.loads(text)
+    assert event["actor"]["account"]["name"] == "anonymous"
+    assert event["verb"]["id"].startswith("http://adlnet.gov/expapi/verbs/")
+    assert event["object"]["id"] == f"urn:securetrain:{LESSON}#q"
+    assert event["result"] == {"success": False, "response": "é"}
+    assert datetime.fromisoformat(event["timestamp"]).utcoffset().total_seconds() == 0
+    if os.name == "posix":
+        assert stat.S_IMODE((work / "progress.jsonl").stat().st_mode) == 0o600
+
+
+def test_unknown_verbs_and_units_are_refused(work: Path) -> None:
+    with pytest.raises(ValueError, match="Unknown verb 'ate'"):
+        progress.record("ate", LESSON)
+    with pytest.raises(ValueError, match="No unit '13-x/1'"):
+        progress.start("13-x/1")
+    assert not work.exists()
+
+
+def test_summary_counts_first_and_later_answers_and_last_checks() -> None:
+    for part, success in (("a", False), ("a", True), ("b", True), ("b", False)):
+        progress.record("answered", LESSON, part=part, success=success)
+    for part, success in (("stamp", True), ("scan", True), ("scan", False)):
+        progress.record("checked", LAB, part=part, success=success)
+    lesson = progress.summary()[LESSON]
+    assert (lesson.answered, lesson.first, lesson.right) == (2, 1, 2)
+    assert progress.summary()[LAB].checks == (("stamp", True), ("scan", False))
+    assert progress.summary()[LAB].answered == 0
+
+
+@pytest.mark.parametrize("damage", ['{"timestamp": "2026', "[]", '{"object": 3}', "\0"])
+def test_a_damaged_line_costs_only_itself(work: Path, damage: str) -> None:
+    """A crash cuts a line short; the next event starts on a line of its own."""
+    progress.record("started", LESSON)
+    with (work / "progress.jsonl").open("a", encoding="utf-8") as file:
+        file.write(damage)
+    with pytest.warns(UserWarning, match="line 2 is not a whole event"):
+        assert len(progress.events()) == 1
+    progress.record("finished", LESSON)
+    with pytest.warns(UserWarning, match="line 2 is not a whole event"):
+        assert progress.summary()[LESSON].finished
+
+
+def test_many_notebooks_at_once_lose_nothing(work: Path) -> None:
+    code = (
+        "from securetrain import progress\n"
+        "for _ in range(50):\n"
+        f"    progress.record('answered', {LESSON!r}, part='q', response='x' * 3000)\n"
+    )
+    crowd = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
+    assert [process.wait(60) for process in crowd] == [0] * 4
+    assert len(progress.events()) == 200
+
+
+def test_a_folder_that_cannot_be_written_warns_and_goes_on(
+    work: Path, capsys: pytest.CaptureFixture
+) -> None:
+    work.write_text("a file stands where the folder belongs")
+    with pytest.warns(UserWarning, match="Your progress was not recorded"):
+        progress.start(LESSON)
+    assert "One sticker" in capsys.readouterr().out
+
+
+def test_a_full_disk_warns_and_the_torn_line_hurts_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:20]))
+    with pytest.warns(UserWarning, match="the disk is full"):
+        progress.record("started", LESSON)
+    monkeypatch.setattr(os, "write", write)
+    progress.record("finished", LESSON)
+    with pytest.warns(UserWarning, match="line 1"):
+        assert progress.summary()[LESSON].finished
