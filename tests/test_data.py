@@ -17,7 +17,7 @@ def test_signs_are_images_and_labels_of_the_promised_form():
     x, y = data.signs(130, seed=0)
     assert x.shape == (130, 3, 32, 32) and x.dtype == torch.float32
     assert y.shape == (130,) and y.dtype == torch.int64
-    assert 0 <= x.min() and x.max() <= 1
+    assert x.min() >= 0 and x.max() <= 1
     assert y.bincount().tolist() == [13] * 10
 
 
@@ -74,7 +74,7 @@ def test_harder_signs_are_further_from_the_mean_of_their_class():
 
 def test_no_two_classes_share_a_template():
     found = signs.templates()
-    assert found.shape == (30, 4, 48, 48) and 0 <= found.min() and found.max() <= 1
+    assert found.shape == (30, 4, 48, 48) and found.min() >= 0 and found.max() <= 1
     sets = [{t.numpy().tobytes() for t in part} for part in found.split(3)]
     assert len(set().union(*sets)) == sum(map(len, sets))
 
@@ -221,7 +221,16 @@ def gtsrb_folder(tmp_path):
     with open(base / "GT-final_test.csv", "w", newline="") as file:
         rows = csv.writer(file, delimiter=";")
         rows.writerow(
-            "Filename Width Height Roi.X1 Roi.Y1 Roi.X2 Roi.Y2 ClassId".split()
+            [
+                "Filename",
+                "Width",
+                "Height",
+                "Roi.X1",
+                "Roi.Y1",
+                "Roi.X2",
+                "Roi.Y2",
+                "ClassId",
+            ]
         )
         for i, label in enumerate((16, 42)):
             name = f"{i:05d}.ppm"
