@@ -386,7 +386,7 @@ def test_binder_has_the_locks_pytorch():
 
 
 def test_binder_opens_the_home_page_with_the_courses_settings(tmp_path):
-    """The start script runs the server that Binder names, here to print its settings."""
+    """The start script runs the server; here it prints its settings."""
     server = [Path(sys.executable).with_name("jupyter-lab"), "--show-config-json"]
     env = {**os.environ, "HOME": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path)}
     done = subprocess.run(

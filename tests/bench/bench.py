@@ -13,10 +13,11 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from functools import partial
 from pathlib import Path
 
 import torch
-from timing import side_by_side
+from timing import once, side_by_side
 
 from securetrain import data, execution, metrics, training
 
@@ -45,23 +46,21 @@ def images(n: int = 4000) -> dict:
     return per_second | spent
 
 
-def standard_training(seeds: tuple[int, ...] = (0, 1, 2)) -> dict:
-    """Time one training of the standard model on 4,000 clean signs, a seed each."""
+def standard_training(seeds: tuple[int, ...] = (0, 1, 2)) -> list[dict]:
+    """Time one training of the standard model on 4,000 clean signs, for each seed."""
     runs = []
     for seed in seeds:
-        x, y = data.signs(4000, seed)
-        model: list = []
-        spent = side_by_side(
-            {"train": lambda: model.append(training.train(x, y, seed, progress=False))},  # noqa: B023
-            repeats=1,
-        )["train"]
-        accuracy = metrics.accuracy(model[-1], *data.signs(2000, seed, "test"))
+        fit = partial(training.train, *data.signs(4000, seed), seed, progress=False)
+        model, wall, cpu = once(fit)
+        accuracy = metrics.accuracy(model, *data.signs(2000, seed, "test"))
         print(
-            f"{spent['median']:10.1f}  seconds ({spent['cpu']:.1f} CPU) for the "
-            f"standard model, clean accuracy {accuracy:.3f}, seed {seed}"
+            f"{wall:10.1f}  seconds ({cpu:.1f} CPU) to train the standard model, "
+            f"clean accuracy {accuracy:.3f}, seed {seed}"
         )
-        runs.append({"seed": seed, "clean accuracy": accuracy, **spent})
-    return {"runs": runs}
+        runs.append(
+            {"seed": seed, "seconds": wall, "cpu": cpu, "clean accuracy": accuracy}
+        )
+    return runs
 
 
 def peers_python() -> Path | None:
@@ -111,8 +110,7 @@ def detectors() -> dict | None:
                 f"peer {peer['min']:.4f}, {peer['median']:.4f}"
             )
     for name, (found, false_alarms) in report["found, false alarms"].items():
-        print(f"{found:10.3f}  of the poison found by {name}; of the rest "
-              f"{false_alarms:.3f}")  # fmt: skip
+        print(f"{found:10.3f}  of the poison, {false_alarms:.3f} of the rest: {name}")
     for name, share in report["agreement"].items():
         print(f"{share:10.4f}  of the flags agree: {name}")
     return report
@@ -120,15 +118,16 @@ def detectors() -> dict | None:
 
 def notebooks() -> list[dict]:
     """Run every lesson and every lab's solution as CI does."""
-    paths = [p for p in sorted(ROOT.glob("course/*/*.ipynb"))]
-    paths += sorted(ROOT.glob("solutions/*/*.ipynb"))
+    paths = sorted([*ROOT.glob("course/*/*.ipynb"), *ROOT.glob("solutions/*/*.ipynb")])
+    print(f"\nRunning {len(paths)} notebooks ...")
     runs = [execution.run(path) for path in paths]
-    print("\n" + execution.table(runs))
+    print(execution.table(runs))
     return execution.summary(runs)
 
 
 def main() -> int:
     """Measure everything and write the report."""
+    sys.stdout.reconfigure(line_buffering=True)
     BUILD.mkdir(exist_ok=True)
     report: dict = {"machine": machine()}
     print(", ".join(f"{k} {v}" for k, v in report["machine"].items()), end="\n\n")

@@ -8,23 +8,27 @@ from statistics import median
 from typing import Any
 
 
+def once(function: Callable[[], Any]) -> tuple[Any, float, float]:
+    """Return a function's value, its wall seconds and its CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    value = function()
+    return value, time.perf_counter() - wall, time.process_time() - cpu
+
+
 def side_by_side(
     functions: dict[str, Callable[[], Any]], repeats: int
 ) -> dict[str, dict[str, float]]:
     """Call each function once to warm up, then all of them in turn `repeats` times.
 
     Returns for each name: the least and the median wall seconds, and the median CPU
-    seconds of all threads.
+    seconds.
     """
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in functions}
     for function in functions.values():
         function()
     for _ in range(repeats):
         for name, function in functions.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            function()
-            both = time.perf_counter() - wall, time.process_time() - cpu
-            spent[name].append(both)
+            spent[name].append(once(function)[1:])
     return {
         name: {
             "min": min(wall for wall, _ in times),
