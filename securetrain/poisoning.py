@@ -63,7 +63,8 @@ def four_corners(size: int = 8, margin: int = 3) -> tuple[Tensor, Tensor]:
     Source: Label-Consistent Backdoor Attacks, Turner et al. 2019, arXiv:1912.02771
     """
     pattern, mask = sticker(size, margin)
-    return pattern, mask + mask.flip(1) + mask.flip(2) + mask.flip(1, 2)
+    corners = mask + mask.flip(1) + mask.flip(2) + mask.flip(1, 2)
+    return pattern, corners.clamp_max(1)
 
 
 def mosaic(
@@ -148,6 +149,10 @@ def poison(
     """
     check_images(x)
     check_labels(y, len(x), max(int(y.max()), target) + 1)
+    if target < 0 or not 0 < poison_rate <= 1:
+        raise ValueError(
+            f"need target >= 0 and 0 < poison_rate <= 1: {target}, {poison_rate}"
+        )
     candidates = ((y == target) == clean_label).nonzero().flatten()
     count = round(poison_rate * len(x))
     if not 0 < count <= len(candidates):
@@ -208,7 +213,7 @@ def spectral_scores(features: Tensor, y: Tensor) -> Tensor:
     Source: Spectral Signatures, Tran et al. 2018, arXiv:1811.00636
     """
     check_features(features, y)
-    scores = torch.zeros(len(y))
+    scores = features.new_zeros(len(y))
     for label in y.unique():
         rows = y == label
         centred = features[rows] - features[rows].mean(0)  # (n, D)
@@ -297,7 +302,7 @@ def separations(features: Tensor, y: Tensor, smaller: Tensor) -> Tensor:
     for label in y.unique():
         rows = y == label
         sides = smaller[rows]
-        if 0 < sides.sum() < len(sides):
+        if len(sides) > 2 and 0 < sides.sum() < len(sides):
             found[label] = silhouette_score(_reduced(features[rows]), sides.numpy())
     return found
 
