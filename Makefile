@@ -36,10 +36,11 @@ lint: ## check style and tidiness
 	$(BIN)/ruff format --check .
 	$(BIN)/securetrain tidy --check
 
-LOCK = uv pip compile pyproject.toml --group build --universal \
-	--python-version 3.11 --generate-hashes --no-emit-index-url $(ARGS)
+COMPILE = uv pip compile --quiet pyproject.toml
+HOW = --group build --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url
 
 lock: ## recompile both locks with uv; ARGS=--upgrade takes newer versions
 	@command -v uv >/dev/null || { echo "uv is missing: pipx install uv" >&2; exit 1; }
-	$(LOCK) --extra course --extra grading -o requirements.lock
-	$(LOCK) --all-extras -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --extra course --extra grading $(HOW) -o requirements.lock $(ARGS)
+	$(COMPILE) --all-extras $(HOW) -c requirements.lock -o requirements-dev.lock $(ARGS)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = {"course": "requirements.lock", "dev": "requirements-dev.lock"}
 COVERS = {"course": ("course",), "dev": ("course", "dev")}
 OLDEST, TESTED = (3, 11), (3, 11)
-GIGABYTES = {"full": 9.0, "cpu": 3.5}  # while installing: unpacked plus downloads
+GIGABYTES = {"full": 10.0, "cpu": 3.0}  # while installing: unpacked plus downloads
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CUDA = re.compile(r"(torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==")
 
@@ -86,7 +86,7 @@ def check_disk(folder: Path, build: str) -> None:
     need = max(GIGABYTES[build] - have, 0.5)
     free = shutil.disk_usage(folder).free / 1e9
     if free < need:
-        smaller = "" if build == "cpu" else "; CPU=1 make lab needs 3.5 GB"
+        smaller = "" if build == "cpu" else "; CPU=1 make lab needs 3 GB"
         raise Problem(
             f"Not enough disk space: {need:.1f} GB needed, {free:.1f} GB free in "
             f"{folder}. Free some{smaller}."
