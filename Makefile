@@ -26,7 +26,6 @@ bench: ## measure speed and memory on this machine, beside a peer's
 
 labs: ## tidy the notebooks, list the units at home, make labs/ from solutions/
 	$(SETUP) dev
-	$(BIN)/python -c "from securetrain import home; home.write_index()"
 	$(BIN)/securetrain tidy
 	$(BIN)/securetrain release
 

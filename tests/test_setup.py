@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -402,3 +403,25 @@ def test_binder_opens_the_home_page_with_the_courses_settings(tmp_path):
     assert settings["LabApp"]["news_url"] is None
     extensions = settings["ServerApp"]["jpserver_extensions"]
     assert "nbgrader.server_extensions.formgrader': False" in extensions
+
+
+# The jail that grading is going to need
+
+
+def test_bubblewrap_cuts_the_network():
+    """A listening port on this machine is out of reach from inside."""
+    if shutil.which("bwrap") is None:
+        message = "bubblewrap is missing (Debian, Ubuntu: sudo apt install bubblewrap)"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+    code = (
+        "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])))"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        visit = [sys.executable, "-c", code, str(server.getsockname()[1])]
+        jail = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all"]
+        outside, inside = (
+            subprocess.run([*start, *visit], capture_output=True, text=True)
+            for start in ([], [*jail, "--die-with-parent"])
+        )
+    assert outside.returncode == 0, outside.stderr
+    assert "Connection refused" in inside.stderr or "unreachable" in inside.stderr
