@@ -42,9 +42,8 @@ def images(
         shown = image.permute(1, 2, 0)
         if shown.shape[2] == 1:
             shown = shown.expand(-1, -1, 3)
-        ax.imshow(
-            shown, extent=(left, left + width, height, 0), interpolation="nearest"
-        )
+        extent = (left, left + width, height, 0)
+        ax.imshow(shown.numpy(), extent=extent, interpolation="nearest")
         ax.text(
             left + width / 2, height + 2, captions[i], ha="center", va="top", size=9
         )
