@@ -1,0 +1,107 @@
+"""Figures: axes in, axes out, and what a reader finds on them."""
+
+import pytest
+import torch
+from matplotlib import colors
+from matplotlib import pyplot as plt
+
+from securetrain import plots
+
+X = torch.linspace(0, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
+VALUES = torch.tensor([0.1, 0.2, 0.3, 5.0])
+POISON = torch.tensor([False, False, False, True])
+RATES = {"before": {"clean": 0.99, "attacked": 0.97}, "after": {"clean": 0.98}}
+FIGURES = {
+    "images": lambda **k: plots.images(X, ["a", "b"], **k),
+    "one channel": lambda **k: plots.images(X[:, :1], ["a", "b"], **k),
+    "bars": lambda **k: plots.bars(RATES, **k),
+    "scores": lambda **k: plots.scores(VALUES, POISON, label="score", **k),
+    "plane": lambda **k: plots.plane(torch.rand(4, 2), POISON, **k),
+    "curve": lambda **k: plots.curve([1, 2], {"a": [0.1, 0.9]}, label="%", **k),
+    "heat": lambda **k: plots.heat([[0.1, 0.9]], ["r"], ["c", "d"], **k),
+}
+
+
+@pytest.fixture(autouse=True)
+def backend():
+    """Draw without a screen, and close what a test opened."""
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_a_figure_is_drawn_on_the_axes_it_was_given(draw):
+    _, (left, right) = plt.subplots(1, 2)
+    assert draw(title="We find this", ax=right) is right
+    assert plt.get_fignums() == [1] and not left.has_data()
+    assert right.get_title(loc="left") == "We find this"
+    right.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_without_axes_each_figure_makes_its_own(draw):
+    first, second = draw(title="One"), draw(title="Two")
+    assert first.figure is not second.figure
+    assert [ax.get_title(loc="left") for ax in (first, second)] == ["One", "Two"]
+    assert tuple(first.figure.get_size_inches()) == plots.SIZE
+    second.figure.canvas.draw()
+
+
+def words(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_images_stand_side_by_side_above_their_captions():
+    ax = FIGURES["images"](title="t")
+    assert words(ax) == ["a", "b"]
+    first, second = (shown.get_extent() for shown in ax.images)
+    assert first[1] < second[0] and ax.get_xlim()[1] >= second[1]
+    assert torch.allclose(torch.as_tensor(ax.images[1].get_array()), X[1].movedim(0, 2))
+
+
+def test_bars_name_and_number_each_rate_in_its_role_colour():
+    ax = plots.bars(RATES, "t")
+    assert words(ax) == ["0.99", "0.98", "0.97"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["before", "after"]
+    for bars, role in zip(ax.containers, ("clean", "attacked"), strict=True):
+        for bar in bars:
+            assert colors.to_hex(bar.get_facecolor()) == plots.COLOURS[role]
+            assert bar.get_hatch() == plots.HATCHES[role]
+    assert ax.get_legend() and ax.get_ylim()[0] == 0
+
+
+def test_bars_of_one_series_need_no_legend():
+    assert plots.bars({"a": {"rate": 0.5}}, "t").get_legend() is None
+
+
+def test_scores_count_every_image_once():
+    ax = plots.scores(VALUES, POISON, "t", "squared projection")
+    heights = [sum(bar.get_height() for bar in bars) for bars in ax.containers]
+    assert heights == [3, 1] and ax.get_xlabel() == "squared projection"
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["clean (3)", "poison (1)"]
+
+
+def test_the_plane_shows_clean_and_poison_apart():
+    points = torch.arange(8.0).view(4, 2)
+    clean, poison = plots.plane(points, POISON, "t").collections
+    assert clean.get_offsets().tolist() == points[:3].tolist()
+    assert poison.get_offsets().tolist() == points[3:].tolist()
+    assert colors.to_hex(poison.get_facecolor()[0]) == plots.ATTACKED
+
+
+def test_a_curve_differs_from_the_next_in_colour_and_marker():
+    lines = {"kept": [0.9, 0.8], "attack": [0.1, 0.7], "after": [0.1, 0.2]}
+    ax = plots.curve([1, 10], lines, "t", "poison (%)")
+    assert [line.get_label() for line in ax.lines] == list(lines)
+    assert [list(line.get_ydata()) for line in ax.lines] == list(lines.values())
+    assert len({(line.get_color(), line.get_marker()) for line in ax.lines}) == 3
+    assert len({line.get_marker() for line in ax.lines}) == 3
+
+
+def test_heat_writes_each_rate_where_it_can_be_read():
+    ax = plots.heat([[0.1, 0.9], [0.5, 0.0]], ["r", "s"], ["c", "d"], "t")
+    assert words(ax) == ["0.10", "0.90", "0.50", "0.00"]
+    assert [text.get_color() for text in ax.texts][:2] == ["black", "white"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["r", "s"]
