@@ -150,8 +150,10 @@ def curve(
 ) -> Axes:
     """Show rates against what the attacker or defender can turn up.
 
-    x: positions; lines: name -> rates in [0, 1]; label: what x is, with its unit
+    x: positions; lines: up to three, name -> rates in [0, 1]; label: what x is, with its unit
     """
+    if len(lines) > len(COLOURS):
+        raise ValueError(f"at most {len(COLOURS)} lines, got {len(lines)}")
     ax = new_axes(ax, title)
     for role, (name, rates) in zip(COLOURS, lines.items(), strict=False):
         style = {"color": COLOURS[role], "marker": MARKERS[role]}

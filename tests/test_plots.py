@@ -100,6 +100,12 @@ def test_a_curve_differs_from_the_next_in_colour_and_marker():
     assert len({line.get_marker() for line in ax.lines}) == 3
 
 
+def test_a_curve_refuses_more_lines_than_there_are_roles():
+    with pytest.raises(ValueError, match="at most 3 lines, got 4"):
+        plots.curve([1], {name: [0.5] for name in "abcd"}, "t", "x")
+    assert not plt.get_fignums()
+
+
 def test_heat_writes_each_rate_where_it_can_be_read():
     ax = plots.heat([[0.1, 0.9], [0.5, 0.0]], ["r", "s"], ["c", "d"], "t")
     assert words(ax) == ["0.10", "0.90", "0.50", "0.00"]
