@@ -150,7 +150,8 @@ def curve(
 ) -> Axes:
     """Show rates against what the attacker or defender can turn up.
 
-    x: positions; lines: up to three, name -> rates in [0, 1]; label: what x is, with its unit
+    x: positions; lines: up to three, name -> rates in [0, 1]; label: what x is, with
+    its unit. Raises ValueError for a fourth line.
     """
     if len(lines) > len(COLOURS):
         raise ValueError(f"at most {len(COLOURS)} lines, got {len(lines)}")
