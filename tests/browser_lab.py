@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, WebSocket, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOCAL = ("127.0.0.1", "localhost")
@@ -32,9 +32,13 @@ FLAGS = [
 
 @dataclass
 class Seen:
-    """What a browser did: every address it asked for, and every error it printed."""
+    """What a browser did: the addresses it asked for, and the errors it printed.
+
+    frames: what came over its web sockets, as text
+    """
 
     requests: list[str] = field(default_factory=list)
+    frames: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def outside(self) -> list[str]:
@@ -49,8 +53,22 @@ class Seen:
     def watch(self, context: BrowserContext) -> None:
         """Record what every page of this browser asks for and prints."""
         context.on("request", lambda request: self.requests.append(request.url))
+        context.on("page", self._listen)
+        for page in context.pages:
+            self._listen(page)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
         context.on("console", self._note)
+
+    def _listen(self, page: Page) -> None:
+        page.on("websocket", self._follow)
+
+    def _follow(self, socket: WebSocket) -> None:
+        self.requests.append(socket.url)
+        socket.on("framereceived", self._keep)
+
+    def _keep(self, data: str | bytes) -> None:
+        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        self.frames.append(text)
 
     def _note(self, message: object) -> None:
         if message.type == "error":

@@ -1,0 +1,271 @@
+"""The first half hour in a real browser: home page, lesson, slider and quiz.
+
+What a learner does is done by keyboard. Screenshots go to build/screenshots/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser_lab import CHROMIUM, Seen, browser, served
+from playwright.sync_api import Locator, Page, expect
+
+from securetrain import catalogue, quiz
+
+ROOT = Path(__file__).parents[1]
+SHOTS = ROOT / "build" / "screenshots"
+LESSON = catalogue.units()[0]
+TAB = ".lm-DockPanel-tabBar .lm-TabBar-tabLabel"
+SECOND = 1000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the course, as JupyterLab saves what it runs."""
+    if CHROMIUM is None:
+        message = (
+            "NOT TESTED in a browser: there is no Chromium. "
+            "Debian, Ubuntu: sudo apt install chromium"
+        )
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+    here = tmp_path_factory.mktemp("browser").resolve()
+    for folder in ("course", "labs"):
+        shutil.copytree(ROOT / folder, here / folder)
+    return here
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    """What the browser asked for and complained about."""
+    return Seen()
+
+
+@pytest.fixture(scope="module")
+def page(course: Path, seen: Seen) -> Iterator[Page]:
+    """The page that `securetrain lab` opens, ready and quiet."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    scratch = course / "scratch"
+    with served(course, scratch) as address, browser(scratch, seen) as opened:
+        opened.goto(address)
+        _wait_idle(opened)
+        shot(opened, "1-home")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def tabs(page: Page) -> list[str]:
+    """The open tabs of the first screen, before anything is done."""
+    return page.locator(TAB).all_inner_texts()
+
+
+@pytest.fixture(scope="module")
+def home(page: Page, tabs: list[str]) -> Locator:
+    """The home page's own part, after its cell was run with Ctrl+Enter."""
+    page.locator(".jp-CodeCell .cm-content").click()
+    page.keyboard.press("Control+Enter")
+    drawn = page.locator(".st-home")
+    expect(drawn).to_be_visible(timeout=60 * SECOND)
+    shot(page, "2-home-run")
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def lesson(page: Page, home: Locator) -> Locator:
+    """The first lesson, opened from the home page and run to its end."""
+    home.get_by_role("link", name="Start this lesson").focus()
+    page.keyboard.press("Enter")
+    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(panel.locator("h1")).to_contain_text(LESSON.title, timeout=60 * SECOND)
+    _wait_idle(page)
+    shot(page, "3-lesson")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    last = panel.locator(".jp-CodeCell .jp-InputPrompt").last
+    expect(last).to_have_text("[*]:", timeout=60 * SECOND)
+    page.wait_for_function(
+        """() => [...document.querySelectorAll(
+            ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell .jp-InputPrompt"
+        )].every((prompt) => /^\\[\\d+\\]:$/.test(prompt.textContent))""",
+        timeout=400 * SECOND,
+    )
+    return panel
+
+
+def shot(page: Page, name: str) -> None:
+    """Save a screenshot for people to look at."""
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def _wait_idle(page: Page) -> None:
+    """Wait until a notebook is drawn and its kernel is ready."""
+    panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(panel.locator("h1")).to_be_visible(timeout=90 * SECOND)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text(
+        "| Idle", timeout=60 * SECOND
+    )
+
+
+def faults(page: Page, part: Locator, selector: str) -> list[str]:
+    """Return what axe finds serious or critical inside one of our parts."""
+    part.first.scroll_into_view_if_needed()
+    found = Axe().run(page, context=selector).response["violations"]
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+def test_the_first_screen_is_the_home_page_alone(page: Page, tabs: list[str]) -> None:
+    assert tabs == ["index.ipynb"]
+    expect(page.get_by_role("heading", name="Start here")).to_be_visible()
+    assert page.locator(".jp-Launcher, .jp-Dialog, .jp-toast-button").count() == 0
+    page.get_by_role("menuitem", name="View", exact=True).click()
+    entries = page.locator(".lm-Menu").inner_text()
+    page.keyboard.press("Escape")
+    assert "File Browser" in entries
+    for words in (entries, page.locator("#jp-menu-panel").inner_text()):
+        for instructor in ("nbgrader", "Formgrader", "Create Assignment", "Course"):
+            assert instructor.lower() not in words.lower()
+
+
+def test_the_home_page_says_what_comes_next(page: Page, home: Locator) -> None:
+    expect(home.get_by_role("heading", name=LESSON.title)).to_be_visible()
+    expect(home).to_contain_text(f"0 of {len(catalogue.units())} units finished")
+    assert page.locator(TAB).all_inner_texts()[0] == "index.ipynb"
+    assert not faults(page, home, ".st-home")
+
+
+def test_the_lesson_runs_without_an_error(lesson: Locator, course: Path) -> None:
+    errors = lesson.locator('[data-mime-type="application/vnd.jupyter.error"]')
+    assert errors.all_inner_texts() == []
+    record = (course / "work" / "progress.jsonl").read_text(encoding="utf-8")
+    done = [json.loads(line)["verb"]["display"]["en"] for line in record.splitlines()]
+    assert done[:2] == ["started", "finished"]
+
+
+def test_every_figure_says_what_it_shows(page: Page, lesson: Locator) -> None:
+    figures = lesson.locator(".jp-OutputArea-output img").all()
+    assert len(figures) >= 3
+    assert all(figure.get_attribute("alt") for figure in figures)
+    assert not faults(page, lesson.locator("img"), ".jp-OutputArea-output img")
+    lesson.locator(".jp-OutputArea-output img").first.scroll_into_view_if_needed()
+    shot(page, "4-lesson-figure")
+
+
+def test_the_slider_moves_by_keyboard(page: Page, lesson: Locator) -> None:
+    slider = lesson.get_by_role("slider")
+    name = lesson.locator(".st-row label").inner_text()
+    assert slider.evaluate("input => input.labels[0].textContent") == name
+    before = slider.input_value()
+    drawn = lesson.locator(".st-result").inner_html()
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(slider).not_to_have_value(before)
+    expect(lesson.locator(".st-row output")).to_have_text(slider.input_value())
+    page.wait_for_function(
+        "before => document.querySelector('.st-result').innerHTML !== before",
+        arg=drawn,
+        timeout=30 * SECOND,
+    )
+    expect(slider).to_be_focused()
+    assert not faults(page, slider, ".st-slider")
+    shot(page, "5-slider")
+
+
+def test_the_quiz_is_answered_by_keyboard(
+    page: Page, lesson: Locator, course: Path
+) -> None:
+    question = quiz.load(LESSON.id)[0]
+    wrong = next(i for i, a in enumerate(question.answers) if not a.correct)
+    right = next(i for i, a in enumerate(question.answers) if a.correct)
+    form = lesson.locator(".st-question").first
+    feedback = form.locator("[aria-live=polite]")
+    form.get_by_role("button", name="Check answer").focus()
+    page.keyboard.press("Enter")
+    expect(feedback).to_have_text("Choose an answer first.")
+    form.get_by_role("radio").first.focus()
+    page.keyboard.press("Space")
+    for answer, opening in ((wrong, "Not quite."), (right, "Right.")):
+        chosen = form.get_by_role("radio").nth(answer)
+        while not chosen.is_checked():
+            page.keyboard.press("ArrowDown")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        said = f"{opening} {question.answers[answer].feedback}"
+        expect(feedback).to_have_text(said, timeout=30 * SECOND)
+        shot(page, "6-quiz-right" if answer == right else "6-quiz-wrong")
+        chosen.focus()
+    expect(lesson.locator(".st-score")).to_contain_text("1 of ")
+    assert not faults(page, form, ".st-quiz")
+    record = (course / "work" / "progress.jsonl").read_text(encoding="utf-8")
+    tries = [json.loads(line) for line in record.splitlines()]
+    answered = [t for t in tries if t["verb"]["display"]["en"] == "answered"]
+    assert [t["result"]["success"] for t in answered] == [False, True]
+
+
+def test_the_browser_never_gets_the_key(lesson: Locator, seen: Seen) -> None:
+    first, *others = quiz.load(LESSON.id)
+    everything = "\n".join(seen.frames)
+    assert first.question in everything, "no question went over the wire: look again"
+    for question in others:
+        for answer in question.answers:
+            assert answer.feedback not in everything
+
+
+def test_the_dark_theme_is_readable_too(page: Page, lesson: Locator) -> None:
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_text("Theme", exact=True).hover()
+    page.get_by_text("JupyterLab Dark", exact=True).click()
+    dark = page.locator("body[data-jp-theme-light=false]")
+    expect(dark).to_be_attached(timeout=30 * SECOND)
+    for selector in (".st-quiz", ".st-slider"):
+        assert not faults(page, lesson.locator(selector), selector)
+        shot(page, f"7-dark{selector.removeprefix('.st')}")
+    page.locator(TAB).first.click()
+    assert not faults(page, page.locator(".st-home"), ".st-home")
+    shot(page, "7-dark-home")
+
+
+def test_a_narrow_window_shows_everything(page: Page, lesson: Locator) -> None:
+    page.keyboard.press("Control+B")  # folds the file browser away
+    page.set_viewport_size({"width": 480, "height": 900})
+    for tab, selector in ((0, ".st-home"), (1, ".st-quiz"), (1, ".st-slider")):
+        page.locator(TAB).nth(tab).click()
+        part = page.locator(selector)
+        part.scroll_into_view_if_needed()
+        assert part.evaluate("part => part.scrollWidth <= part.clientWidth"), selector
+        shot(page, f"8-narrow{selector.removeprefix('.st')}")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.keyboard.press("Control+B")
+
+
+def test_a_second_visit_finds_home_page_and_lesson(page: Page, lesson: Locator) -> None:
+    page.wait_for_timeout(2 * SECOND)  # JupyterLab saves its tabs after a while
+    page.goto(page.url.split("/lab")[0] + "/lab/tree/course/index.ipynb")
+    _wait_idle(page)
+    expect(page.locator(TAB)).to_have_count(2, timeout=30 * SECOND)
+    assert page.locator(TAB).all_inner_texts() == ["index.ipynb", "1-one-sticker.ipynb"]
+    expect(page.get_by_role("heading", name="Start here")).to_be_visible()
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Control+Enter")
+    home = page.locator(".st-home")
+    total = len(catalogue.units())
+    expect(home).to_contain_text(f"1 of {total} units finished", timeout=60 * SECOND)
+    expect(home.get_by_role("heading").first).to_have_text(catalogue.units()[1].title)
+    shot(page, "9-second-visit")
+
+
+def test_nothing_left_this_machine_and_nothing_failed(
+    lesson: Locator, seen: Seen
+) -> None:
+    assert len(seen.requests) > 50, "the browser asked for nothing: look again"
+    assert seen.outside() == []
+    assert seen.errors == []
