@@ -20,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -177,8 +178,10 @@ def pip_install(venv: Path, *args: str, total: int = 0) -> None:
     """Run pip quietly; its whole output goes to `.venv/setup.log`."""
     command = [str(venv / "bin" / "python"), "-I", "-m", "pip", "install", "--no-input"]
     command += ["--progress-bar", "off", *args]
-    scratch, log = venv / "tmp", venv / "setup.log"
-    scratch.mkdir(exist_ok=True)  # /tmp is often too small for PyTorch
+    log = venv / "setup.log"
+    # /tmp is often too small for PyTorch. A folder of its own for each run: a pip
+    # that a killed set-up left behind must not meet the next one's files.
+    scratch = Path(tempfile.mkdtemp(prefix="tmp-", dir=venv))
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     env.update(PIP_USER="0", TMPDIR=str(scratch), PIP_DISABLE_PIP_VERSION_CHECK="1")
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
@@ -249,6 +252,8 @@ def set_up(folder: Path, profile: str) -> None:
         install(venv, folder / LOCKS[profile], build)
     package = ("--no-deps", "--no-build-isolation", "--editable", str(folder))
     pip_install(venv, *package)
+    for stale in venv.glob("tmp-*"):
+        shutil.rmtree(stale, ignore_errors=True)
     note.write_text(json.dumps({**have, **want}, indent=2) + "\n", encoding="utf-8")
     say("Set-up is complete.")
 
