@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -261,6 +262,16 @@ def test_a_second_visit_finds_home_page_and_lesson(page: Page, lesson: Locator) 
     expect(home).to_contain_text(f"1 of {total} units finished", timeout=60 * SECOND)
     expect(home.get_by_role("heading").first).to_have_text(catalogue.units()[1].title)
     shot(page, "9-second-visit")
+
+
+def test_a_lab_opens_as_the_learners_own_copy(page: Page, lesson: Locator) -> None:
+    lab = next(unit for unit in catalogue.units() if unit.kind == "lab")
+    page.get_by_role("link", name=lab.title).first.focus()
+    page.keyboard.press("Enter")
+    tab = page.locator(".lm-DockPanel-tabBar .lm-mod-current")
+    expect(tab).to_have_attribute("title", re.compile(f"Path: {lab.path}"))
+    _wait_idle(page)
+    shot(page, "9-lab")
 
 
 def test_nothing_left_this_machine_and_nothing_failed(
