@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BATCH = 500  # images a forward pass outside training
+BATCH = 100  # images a forward pass outside training
 
 
 class Block(nn.Module):

@@ -47,7 +47,7 @@ def images(
         ax.text(
             left + width / 2, height + 2, captions[i], ha="center", va="top", size=9
         )
-    ax.set(xlim=(-1, n * (width + gap) - gap + 1), ylim=(height * 1.35, -1))
+    ax.set(xlim=(-1, n * (width + gap) - gap + 1), ylim=(height * 1.22, -1))
     ax.set_axis_off()
     return ax
 
