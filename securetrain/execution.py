@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from securetrain.notebook_rules import source
 from securetrain.notebooks import read
 from securetrain.paths import root
 
@@ -70,10 +72,15 @@ def run(
     env: added to the kernel's environment; unless SECURETRAIN_WORK is among it,
         the learner's folder is a temporary one, so that nobody's record is touched
     keep_going: run the cells after one that raises, too
-    Raises as `notebooks.read` does; what a cell raises is in `failures`.
+    Raises as `notebooks.read` does, and ValueError for a parameter that the notebook
+    does not have; what a cell raises is in `failures`.
     """
     path = Path(path).resolve()
-    read(path)
+    if unknown := set(parameters or {}) - (known := _parameters(read(path))):
+        raise ValueError(
+            f"{path}: no parameter {', '.join(sorted(unknown))}; its cell tagged "
+            f"`parameters` sets: {', '.join(sorted(known)) or 'nothing'}"
+        )
     with tempfile.TemporaryDirectory(prefix="securetrain-") as scratch:
         claims = Path(scratch, "claims.jsonl")
         output = Path(output or Path(scratch, "executed.ipynb")).resolve()
@@ -96,6 +103,20 @@ def run(
         failures=(*stop, *_failures(executed)),
         notebook=executed,
     )
+
+
+def _parameters(notebook: dict[str, Any]) -> set[str]:
+    """Return the names that the cell tagged `parameters` sets."""
+    tagged = [
+        source(cell)
+        for cell in notebook["cells"]
+        if "parameters" in cell["metadata"].get("tags", [])
+    ]
+    return {
+        node.id
+        for node in ast.walk(ast.parse("\n".join(tagged)))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
 
 
 class _Kernel:

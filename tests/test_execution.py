@@ -240,6 +240,13 @@ def test_a_missing_or_broken_notebook_is_named(tmp_path):
         execution.run(tmp_path / "odd.ipynb")
 
 
+def test_a_parameter_that_the_notebook_lacks_is_named(make):
+    with pytest.raises(ValueError, match="no parameter SEEDS; .* sets: SEED, SIZE"):
+        execution.run(make(parameters="SEED = 0\nSIZE = 9"), parameters={"SEEDS": 1})
+    with pytest.raises(ValueError, match="sets: nothing"):
+        execution.run(make(one="1"), parameters={"SEED": 1})
+
+
 def test_what_leaves_the_budget_is_listed(make):
     run = execution.run(make(one="1"))
     assert execution.over_budget(run) == []
