@@ -26,33 +26,33 @@ def slider(
     function: takes one number; what it prints, and what it gives to `alt.show` or
         `display`, stands below the slider
     label: what the number is, for the eye and for a screen reader
-    minimum, maximum, step: the function gets whole numbers when all three are whole
     value: where the slider stands at first; the minimum when not given
+    The function gets whole numbers when all four numbers are whole.
     Raises ValueError for an empty label, an empty range or a value outside it.
     """
     start = minimum if value is None else value
-    if not label.strip():
-        raise ValueError("slider() needs a label that says what the number is.")
-    if not minimum < maximum or step <= 0 or not minimum <= start <= maximum:
-        raise ValueError(
-            "slider() expects minimum <= value <= maximum and a step above 0, but came "
-            f"minimum={minimum}, value={start}, maximum={maximum}, step={step}."
-        )
-    widget = Slider(
-        label=label,
-        minimum=minimum,
-        maximum=maximum,
-        step=step,
-        value=start,
-        result=render(function, start),
-    )
-    kind = int if all(isinstance(n, int) for n in (minimum, maximum, step)) else float
+    _check(label, minimum, start, maximum, step)
+    numbers = {"minimum": minimum, "maximum": maximum, "step": step, "value": start}
+    widget = Slider(label=label, result=render(function, start), **numbers)
+    kind = int if all(isinstance(n, int) for n in numbers.values()) else float
 
     def move(change: dict) -> None:
         widget.result = render(function, kind(change["new"]))
 
     widget.observe(move, names="value")
     return widget
+
+
+def _check(
+    label: str, minimum: Number, value: Number, maximum: Number, step: Number
+) -> None:
+    if not label.strip():
+        raise ValueError("slider() needs a label that says what the number is.")
+    if not minimum < maximum or step <= 0 or not minimum <= value <= maximum:
+        raise ValueError(
+            "slider() expects minimum <= value <= maximum and a step above 0, but came "
+            f"minimum={minimum}, value={value}, maximum={maximum}, step={step}."
+        )
 
 
 def render(function: Callable[[Number], object], value: Number) -> str:

@@ -85,20 +85,24 @@ def record(
         raise ValueError(f"Unknown verb '{verb}', expected one of {', '.join(VERBS)}.")
     target = catalogue.unit(unit_id).id + (f"#{part}" if part else "")
     result = {"success": success, "response": response or None}
-    event = {
+    try:
+        _append(file(), json.dumps(_event(verb, target, result), ensure_ascii=False))
+    except OSError as error:
+        warnings.warn(
+            f"Your progress was not recorded ({error}). Everything else works.",
+            stacklevel=2,
+        )
+
+
+def _event(verb: str, target: str, result: dict) -> dict:
+    """Return a statement of now; what is None in the result is left out."""
+    return {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "actor": ACTOR,
         "verb": {"id": VERBS[verb], "display": {"en": verb}},
         "object": {"id": URN + target},
         "result": {key: value for key, value in result.items() if value is not None},
     }
-    try:
-        _append(file(), json.dumps(event, ensure_ascii=False))
-    except OSError as error:
-        warnings.warn(
-            f"Your progress was not recorded ({error}). Everything else works.",
-            stacklevel=2,
-        )
 
 
 def _append(path: Path, line: str) -> None:

@@ -51,27 +51,31 @@ def show(unit_id: str) -> Quiz:
         ],
     )
 
-    def judge(_: Quiz, message: dict, __: list) -> None:
-        question = questions[message["question"]]
-        answer = question.answers[message["answer"]]
-        before = widget.verdicts.get(question.id, {"tries": 0})
-        verdict = {
-            "tries": before["tries"] + 1,
-            "answer": message["answer"],
-            "correct": answer.correct,
-            "feedback": answer.feedback,
-        }
-        widget.verdicts = {**widget.verdicts, question.id: verdict}
-        progress.record(
-            "answered",
-            unit_id,
-            part=question.id,
-            success=answer.correct,
-            response=answer.text,
-        )
-
-    widget.on_msg(judge)
+    widget.on_msg(lambda _, message, __: _judge(widget, unit_id, questions, message))
     return widget
+
+
+def _judge(
+    widget: Quiz, unit_id: str, questions: dict[str, Question], message: dict
+) -> None:
+    """Tell the widget whether the answer that it sent is right, and record it."""
+    question = questions[message["question"]]
+    answer = question.answers[message["answer"]]
+    before = widget.verdicts.get(question.id, {"tries": 0})
+    verdict = {
+        "tries": before["tries"] + 1,
+        "answer": message["answer"],
+        "correct": answer.correct,
+        "feedback": answer.feedback,
+    }
+    widget.verdicts = {**widget.verdicts, question.id: verdict}
+    progress.record(
+        "answered",
+        unit_id,
+        part=question.id,
+        success=answer.correct,
+        response=answer.text,
+    )
 
 
 def load(unit_id: str) -> tuple[Question, ...]:
