@@ -261,3 +261,7 @@ def test_without_papermill_authors_are_told_what_installs_it(
 
 def test_the_page_of_claims_is_up_to_date():
     assert not ledger.problems()
+
+
+def test_every_claim_has_been_measured_and_holds_as_recorded() -> None:
+    assert not ledger.surprises()

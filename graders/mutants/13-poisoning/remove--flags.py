@@ -12,4 +12,4 @@ def keep_clean(scores, y, poison_rate):
         rows = (y == label).nonzero().flatten()
         budget = min(round(1.5 * poison_rate * len(y)), len(rows) // 2)
         drop.append(rows[scores[rows].topk(budget).indices])
-    return torch.cat(drop)
+    return torch.cat(drop).sort().values

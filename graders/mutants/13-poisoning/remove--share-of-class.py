@@ -1,6 +1,6 @@
 """Takes the rate as a share of the class.
 
-says: expected
+says: N is the size of the whole set
 """
 
 import torch

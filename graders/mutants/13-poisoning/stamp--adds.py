@@ -1,6 +1,6 @@
 """Adds the pattern to the image.
 
-says: stands no pattern
+says: pattern alone must show
 """
 
 

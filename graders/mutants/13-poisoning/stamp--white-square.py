@@ -1,6 +1,6 @@
 """Stamps white whatever the pattern.
 
-says: stands no pattern
+says: pattern alone must show
 """
 
 

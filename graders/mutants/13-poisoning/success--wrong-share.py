@@ -1,6 +1,6 @@
 """Divides by all images.
 
-says: Expected
+says: Divide by the images of other classes
 """
 
 

@@ -1,6 +1,6 @@
 """Drops all copies and a margin besides.
 
-says: nothing wrong in them
+says: of equal pictures the first stays
 """
 
 import torch
