@@ -112,6 +112,7 @@ def scores(
         )
     ax.set(xlabel=label, ylabel="images")
     ax.set_yscale("symlog", linthresh=10)
+    ax.yaxis.set_major_formatter("{x:.0f}")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, frameon=False)
     return ax

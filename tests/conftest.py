@@ -12,6 +12,9 @@ import pytest
 from securetrain import execution, notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
+# matplotlib's list of fonts holds absolute paths: one kept for all environments of a
+# user warns about fonts of an environment that is gone.
+os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "var" / "matplotlib"))
 RUNS = pytest.StashKey[list[execution.Run]]()
 
 
