@@ -48,12 +48,12 @@ def read(path: str | Path) -> dict[str, Any]:
         ) from None
     except RecursionError:
         raise ValueError(f"{path}: broken JSON: nested too deeply") from None
-    if fault := _shape_fault(notebook):
+    if fault := shape_fault(notebook):
         raise ValueError(f"{path}: {fault}")
     return notebook
 
 
-def _shape_fault(notebook: Any) -> str | None:
+def shape_fault(notebook: Any) -> str | None:
     """Return why this is not a notebook, or None when it is one."""
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
         return (

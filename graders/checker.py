@@ -1,0 +1,347 @@
+"""The trusted side: run the checks, reach the student's functions through proxies.
+
+Checks and hidden tests never enter the jail. A check calls `stamp(x)` as in a notebook;
+here `stamp` is a `Proxy` that sends the arguments to the student's process and gives
+back the plain data that comes from there.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import os
+import resource
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graders import confine
+from graders.rebuild import Plan, Step
+from graders.sandbox import Gone, Jail, Limits, Student
+from graders.wire import Opaque
+from securetrain.notebook_rules import grading
+
+# What a student's function may raise as in a notebook; no AssertionError, which is
+# how a check itself fails.
+PASSED_ON = (ArithmeticError, AttributeError, EOFError, FileNotFoundError, IndexError)
+PASSED_ON += (KeyError, LookupError, MemoryError, NameError, NotImplementedError)
+PASSED_ON += (OSError, OverflowError, PermissionError, RecursionError, RuntimeError)
+PASSED_ON += (StopIteration, TimeoutError, TypeError, ValueError, ZeroDivisionError)
+RESTARTS = 3
+DIE_WITH_PARENT = 1  # of prctl
+
+
+class OutOfTime(Exception):
+    """A check used up its CPU time on what a student's function gave it."""
+
+
+@dataclass
+class Mark:
+    """What a graded cell earned: None when a human decides; and what was said."""
+
+    id: str
+    points: float
+    score: float | None
+    message: str = ""
+
+
+@dataclass
+class Marked:
+    """A hand-in after grading: marks, what each cell showed, what is to be told."""
+
+    marks: list[Mark] = field(default_factory=list)
+    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    wall: bool = False
+
+
+class Reference:
+    """The course's own answers, run once; what they cached serves every hand-in.
+
+    names: the namespace that the checks' functions live in
+    given: what each of the course's own cells binds; answered: what each answer binds
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        """Run it. Raises ValueError when the course's own answers fail a check."""
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.given: dict[str, dict[str, Any]] = {}
+        self.answered: dict[str, dict[str, bool]] = {}
+        started = time.process_time()
+        for step in plan.steps:
+            if step.kind not in ("given", "answer", "check"):
+                continue
+            before = dict(self.names)
+            if error := execute(step.code, self.names, step.id):
+                raise ValueError(
+                    f"the course's own notebook fails in cell '{step.id}' with this "
+                    f"seed: {type(error).__name__}: {error}"
+                )
+            changed = {
+                name: value
+                for name, value in self.names.items()
+                if name not in before or before[name] is not value
+            }
+            if step.kind == "given":
+                self.given[step.id] = changed
+            elif step.kind == "answer":
+                answered = _public(step.code)
+                self.answered[step.id] = {n: callable(self.names[n]) for n in answered}
+        self.cpu_seconds = time.process_time() - started
+
+
+def _public(code: str) -> list[str]:
+    """Return the names that an answer binds at its top level."""
+    found = []
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.FunctionDef):
+            found.append(node.name)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+            found += [n.id for n in names if isinstance(n.ctx, ast.Store)]
+    return found
+
+
+def execute(code: str, names: dict[str, Any], cell: str) -> BaseException | None:
+    """Run trusted code quietly; return what it raised."""
+    quiet = io.StringIO()
+    try:
+        with (
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            exec(compile(code, f"<{cell}>", "exec"), names)
+    except Exception as error:
+        return error
+    return None
+
+
+class Session:
+    """A student's process; one that ends is started anew without the guilty cell."""
+
+    def __init__(self, jail: Jail, limits: Limits) -> None:
+        self.jail, self.limits, self.stack = jail, limits, contextlib.ExitStack()
+        self.student: Student = self.stack.enter_context(jail.submission(limits))
+        self.ran: list[str] = []
+        self.restarts, self.over, self.spent = 0, "", 0.0
+
+    def run(self, code: str) -> dict[str, Any]:
+        """Run a cell. Raises Gone when it ends the process."""
+        answer = self._ask({"op": "run", "code": code})
+        self.ran.append(code)
+        return answer
+
+    def call(self, name: str, args: tuple, kwargs: dict) -> dict[str, Any]:
+        """Call a function. Raises Gone when it ends the process."""
+        return self._ask(
+            {"op": "call", "name": name, "args": list(args), "kwargs": kwargs}
+        )
+
+    def get(self, name: str) -> dict[str, Any]:
+        """Fetch a value. Raises Gone when the process ends over it."""
+        return self._ask({"op": "get", "name": name})
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.over:
+            raise Gone(self.over)
+        try:
+            return self.student.ask(request)
+        except Gone as gone:
+            self._again(gone)
+            raise
+
+    def _again(self, gone: Gone) -> None:
+        """Start a new process and bring it to where the old one was."""
+        self.spent += self.student.watch.cpu_seconds
+        self.stack.close()
+        self.restarts += 1
+        if gone.wall or self.restarts > RESTARTS:
+            self.over = str(gone)
+            return
+        self.student = self.stack.enter_context(self.jail.submission(self.limits))
+        try:
+            for code in self.ran:
+                self.student.ask({"op": "run", "code": code})
+        except Gone as again:
+            self.over = str(again)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What the student's processes have used."""
+        return self.spent + self.student.watch.cpu_seconds
+
+    def close(self) -> None:
+        """End the student's process."""
+        self.stack.close()
+
+
+class Proxy:
+    """A student's function as a check sees it."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self._session, self._name = session, name
+        self.__name__ = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        answer = self._session.call(self._name, args, kwargs)
+        if answer.get("error"):
+            raise _as_raised(*answer["error"])
+        if "changed" in answer:
+            _write_back([list(args), kwargs], answer["changed"])
+        value = answer.get("value")
+        if type(value) is Opaque:
+            raise TypeError(
+                f"{self._name} returned an object of type {value.kind}; expected plain "
+                "data: numbers, text, lists, dicts, arrays or tensors"
+            )
+        return value
+
+
+def _as_raised(name: str, message: str, line: int) -> Exception:
+    """Return a student's exception: of its own class when that is a plain one."""
+    kinds = {kind.__name__: kind for kind in PASSED_ON}
+    error = kinds.get(name, RuntimeError)(message)
+    error.by_student = (name, message, line)
+    return error
+
+
+def _write_back(ours: Any, theirs: Any) -> None:
+    """Make a change that a student's function made to its arguments ours too."""
+    if type(ours) is not type(theirs):
+        return
+    if hasattr(ours, "shape"):
+        if ours.shape == theirs.shape and ours.dtype == theirs.dtype and ours.ndim:
+            ours[...] = theirs
+    elif type(ours) is list and len(ours) == len(theirs):
+        for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            if type(mine) in (list, dict, set) or hasattr(mine, "shape"):
+                _write_back(mine, other)
+            else:
+                ours[number] = other
+    elif type(ours) is list:
+        ours[:] = theirs
+    elif type(ours) in (dict, set):
+        if type(ours) is dict and ours.keys() == theirs.keys():
+            values = list(ours.values())
+            _write_back(values, [theirs[key] for key in ours])
+            theirs = dict(zip(ours, values, strict=True))
+        ours.clear()
+        ours.update(theirs)
+
+
+def mark(plan: Plan, reference: Reference, session: Session, cpu: int) -> Marked:
+    """Run a rebuilt notebook: the student's cells in the jail, the checks here.
+
+    cpu: CPU seconds that one check may use in this process
+    """
+    names, done = reference.names, Marked(notes=list(plan.notes))
+    names.clear()
+    names["__name__"] = "__main__"
+    signal.signal(signal.SIGPROF, _out_of_time)
+    for step in plan.steps:
+        if step.kind in ("code", "answer", "given") and step.needed:
+            done.shown[step.id] = _run(step, session, done)
+        if step.kind == "given":
+            names.update(reference.given[step.id])
+        elif step.kind == "answer":
+            names.update(_answers(reference.answered[step.id], session))
+        elif step.kind == "check":
+            done.marks.append(_check(step, names, cpu, done))
+        elif step.kind == "prose":
+            done.marks.append(_prose(step))
+    return done
+
+
+def _run(step: Step, session: Session, done: Marked) -> dict[str, Any]:
+    try:
+        return session.run(step.code)
+    except Gone as gone:
+        done.wall |= gone.wall
+        done.notes.append(f"The cell '{step.id}' was stopped: {gone}.")
+        return {"error": ["Stopped", str(gone), 0]}
+
+
+def _answers(names: dict[str, bool], session: Session) -> dict[str, Any]:
+    """Return what the checks see of an answer: proxies for functions, plain values."""
+    found: dict[str, Any] = {}
+    for name, is_function in names.items():
+        if is_function:
+            found[name] = Proxy(session, name)
+            continue
+        with contextlib.suppress(Gone):
+            answer = session.get(name)
+            if not answer.get("error"):
+                found[name] = answer.get("value")
+    return found
+
+
+def _check(step: Step, names: dict[str, Any], cpu: int, done: Marked) -> Mark:
+    """Run one check, all or nothing."""
+    points = float(grading(step.cell)["points"])
+    signal.setitimer(signal.ITIMER_PROF, cpu)
+    try:
+        error = execute(step.code, names, step.id)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    if error is None:
+        return Mark(step.id, points, points)
+    if isinstance(error, Gone):
+        done.wall |= error.wall
+    return Mark(step.id, points, 0.0, explain(error))
+
+
+def explain(error: BaseException) -> str:
+    """Say in a student's words why a check failed."""
+    if isinstance(error, Gone):
+        return f"Your code was stopped: {error}."
+    if hasattr(error, "by_student"):
+        name, message, line = error.by_student
+        if name == "NotImplementedError" and not message:
+            return "This task is not answered yet: the function raises an error."
+        where = f", in line {line} of its cell" if line > 0 else ""
+        return f"Your function raised {name}: {message}{where}"
+    if isinstance(error, AssertionError):
+        return str(error) or "The check failed."
+    return (
+        "The check could not use what your function returned: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
+def _prose(step: Step) -> Mark:
+    """An answer in words waits for a human; an untouched one earns nothing."""
+    points = float(grading(step.cell)["points"])
+    if step.code:
+        return Mark(step.id, points, None)
+    return Mark(step.id, points, 0.0, "No answer was written.")
+
+
+def _out_of_time(*_: Any) -> None:
+    raise OutOfTime("it took too much CPU time; is the value far too large?")
+
+
+def in_child(work: Callable[[], bytes], cpu_seconds: int) -> tuple[int, int]:
+    """Fork, and let the child write what `work` returns; return (process, its pipe).
+
+    The child's CPU time is bounded; whatever it changes ends with it.
+    """
+    ours, theirs = os.pipe()
+    parent, child = os.getpid(), os.fork()
+    if child:
+        os.close(theirs)
+        return child, ours
+    try:
+        confine.call("prctl", DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            return 0, 0
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+        with open(theirs, "wb") as pipe:
+            pipe.write(work())
+    finally:
+        os._exit(0)

@@ -1,0 +1,163 @@
+"""nbgrader's gradebook, on SQLite or PostgreSQL: what the course has, who earned what.
+
+People go on in formgrader, feedback and export; only how scores get in is ours.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from nbgrader import utils
+from nbgrader.api import (
+    Comment,
+    Grade,
+    Gradebook,
+    MissingEntry,
+    Student,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+
+from graders.pool import Lab
+from securetrain import notebooks
+from securetrain.notebook_rules import source
+
+COURSE = "secure-ai-training"
+
+
+def open_gradebook(url: str) -> Gradebook:
+    """Open a gradebook; use it in a `with` statement.
+
+    Raises ValueError, without the password, when the database cannot be reached.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        raise ValueError(
+            "--db: expected an URL such as sqlite:////folder/gradebook.db or "
+            "postgresql://user@127.0.0.1/grades"
+        ) from None
+    # nbgrader calls `alembic` by name.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    try:
+        with utils.setenv(PATH=path):
+            return Gradebook(url, COURSE)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{shown}: its driver is missing ({error.name}). Install the course's "
+            "extra: pip install -e .[cluster]"
+        ) from None
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", error)).strip().splitlines()[:1]
+        raise ValueError(f"{shown}: the gradebook cannot be opened: {said}") from None
+
+
+def register(url: str, lab: Lab) -> None:
+    """Make the lab's cells known to the gradebook, as generate_assignment does."""
+    import nbformat
+    from nbgrader.preprocessors import (
+        ClearOutput,
+        ClearSolutions,
+        ComputeChecksums,
+        SaveCells,
+    )
+
+    with open_gradebook(url) as gradebook:
+        gradebook.update_or_create_assignment(lab.topic)
+    notebook = nbformat.reads(notebooks.dumps(lab.master), as_version=4)
+    where = {"assignment": lab.topic, "notebook": lab.name, "db_url": url}
+    resources = {"nbgrader": where}
+    for step in (ClearSolutions, ClearOutput, ComputeChecksums, SaveCells):
+        try:
+            notebook, resources = step().preprocess(notebook, resources)
+        except RuntimeError as error:  # cells came or went after hand-ins were graded
+            raise ValueError(
+                f"{lab.topic}/{lab.name}: {error}. Start a new gradebook with --db, or "
+                "put the cells back."
+            ) from None
+
+
+def save(
+    gradebook: Gradebook, result: dict[str, Any], before: dict[str, Any] | None
+) -> None:
+    """Write one result, all of it in one transaction.
+
+    before: the graded notebook that is there already; a human's score of an answer
+    that has not changed since stays, and needs no second look
+    """
+    db = gradebook.db
+    try:
+        notebook = _submitted(gradebook, result)
+        was = _sources(before or {"cells": []})
+        now = _sources(result["notebook"])
+        marks = {mark["id"]: mark for mark in result["marks"]}
+        for grade in notebook.grades:
+            mark = marks[grade.name]
+            same = was.get(grade.name) == now.get(grade.name)
+            same &= grade.auto_score == mark["score"]
+            grade.auto_score = mark["score"]
+            by_hand = grade.manual_score is not None
+            undecided = mark["score"] is None and not by_hand
+            grade.needs_manual_grade = undecided or (by_hand and not same)
+        for comment in notebook.comments:
+            mark = marks.get(comment.name)
+            comment.auto_comment = mark["message"] if mark else None
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _sources(notebook: dict[str, Any]) -> dict[str, str]:
+    return {cell["id"]: source(cell) for cell in notebook["cells"]}
+
+
+def _submitted(gradebook: Gradebook, result: dict[str, Any]) -> SubmittedNotebook:
+    """Return the gradebook's entry of a hand-in, made if it is the first."""
+    db = gradebook.db
+    assignment = gradebook.find_assignment(result["topic"])
+    student = db.get(Student, result["student"])
+    if student is None:
+        student = Student(id=result["student"])
+        db.add(student)
+    submission = (
+        db.query(SubmittedAssignment)
+        .filter_by(assignment_id=assignment.id, student_id=student.id)
+        .one_or_none()
+    )
+    if submission is None:
+        with db.no_autoflush:
+            submission = SubmittedAssignment(assignment=assignment, student=student)
+            for notebook in assignment.notebooks:
+                _empty(notebook, submission)
+            db.add(submission)
+        db.flush()
+    if result["timestamp"]:
+        try:
+            submission.timestamp = utils.parse_utc(result["timestamp"])
+        except (ValueError, OverflowError):
+            submission.timestamp = None
+    for notebook in submission.notebooks:
+        if notebook.name == result["name"]:
+            return notebook
+    raise MissingEntry(f"{result['topic']} has no notebook {result['name']}")
+
+
+def _empty(notebook: Any, submission: SubmittedAssignment) -> None:
+    """Add a notebook without grades, as nbgrader's own add_submission does."""
+    entry = SubmittedNotebook(notebook=notebook, assignment=submission)
+    for cell in notebook.grade_cells:
+        Grade(cell_id=cell.id, cell=cell, notebook=entry)
+    for cell in notebook.solution_cells:
+        Comment(cell_id=cell.id, cell=cell, notebook=entry)
+
+
+def default_url(workspace: Path) -> str:
+    """Return the gradebook to use: SECURETRAIN_DB, else a file in the workspace."""
+    return os.environ.get("SECURETRAIN_DB") or f"sqlite:///{workspace}/gradebook.db"

@@ -1,0 +1,337 @@
+"""The jail from outside: build it, hand it a submission, watch it, end it.
+
+bubblewrap gives a read-only world without this course, home folders, other users'
+files or a network. Inside, `jail.py` keeps one warm process and `confine.py` gives
+every submission namespaces of its own. Here is what stays outside the jail's reach:
+the clock, the scales and the kill.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from socket import SCM_RIGHTS, SOL_SOCKET, SocketType, socketpair
+from typing import Any
+
+import psutil
+
+import securetrain
+from graders import wire
+
+PROGRAM = ("jail.py", "confine.py", "wire.py")
+FIRST_USER = 61000  # when root grades, students get user ids from here on
+LOOK = 0.2  # seconds between two looks at a submission's processes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use.
+
+    cpu_step: CPU seconds for one cell or one call; cpu_total: for all together
+    memory_mb, processes: all of a submission's processes together; threads count
+    idle: seconds that it may sleep while an answer is awaited, of its own will:
+        a process that waits for a core is not asleep
+    wall: seconds for the whole submission, however busy the machine; a backstop
+    """
+
+    cpu_step: int = 30
+    cpu_total: int = 120
+    memory_mb: int = 3000
+    processes: int = 64
+    tmp_mb: int = 64
+    idle: int = 30
+    wall: int = 1800
+
+
+class Gone(Exception):
+    """The student's process has ended; the message says why.
+
+    wall: the machine may be to blame, so the submission deserves another try
+    """
+
+    def __init__(self, reason: str, wall: bool = False) -> None:
+        super().__init__(reason)
+        self.wall = wall
+
+
+class NoJail(Exception):
+    """This machine cannot jail anything; the message says what to install."""
+
+
+def check_machine() -> None:
+    """Raise NoJail when the machine lacks what a jail needs."""
+    if not sys.platform.startswith("linux"):
+        raise NoJail("Grading needs Linux: the jail is made of its namespaces.")
+    if not shutil.which("bwrap"):
+        raise NoJail(
+            "bubblewrap is missing, and nothing is graded without a jail. Install it "
+            "(Debian, Ubuntu: sudo apt install bubblewrap) and run this again."
+        )
+
+
+def visible() -> list[Path]:
+    """Return what of this machine the jail shows, read-only."""
+    system = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
+    python = [Path(sys.prefix), Path(sys.base_prefix)]
+    library = [Path(securetrain.__file__).parent]
+    return [path for path in system + python + library if path.exists()]
+
+
+def command(number: int, modules: list[str], trust: bool) -> list[str]:
+    """Return the command line of a jail that talks on socket `number`."""
+    if trust:
+        program = str(Path(__file__).with_name("jail.py"))
+        named = [f"{name}={value}" for name, value in trusted().items()]
+        return ["env", *named, sys.executable, "-B", program, str(number), *modules]
+    line = ["bwrap", "--as-pid-1", "--die-with-parent", "--new-session", "--clearenv"]
+    line += [f"--unshare-{name}" for name in ("pid", "net", "ipc", "uts")]
+    line += ["--hostname", "jail", "--cap-drop", "ALL"]
+    if os.getuid() == 0:  # to give its children the user ids of nobody
+        line += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        line += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64"):
+        if Path("/", name).is_symlink():
+            line += ["--symlink", os.readlink(f"/{name}"), f"/{name}"]
+        elif Path("/", name).exists():
+            line += ["--ro-bind", f"/{name}", f"/{name}"]
+    for path in visible():
+        line += [*_parents(path), "--ro-bind", str(path), str(path)]
+    line += ["--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--dir", "/grader"]
+    for name in PROGRAM:
+        line += ["--ro-bind", str(Path(__file__).with_name(name)), f"/grader/{name}"]
+    line += ["--perms", "0755", "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    line += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    for name, value in environment().items():
+        line += ["--setenv", name, value]
+    program = [sys.executable, "-B", "-s", "/grader/jail.py", str(number)]
+    return [*line, *program, *modules]
+
+
+def _parents(path: Path) -> list[str]:
+    """Return options that make a path's parents passable: bwrap's own are not."""
+    made = []
+    for folder in reversed(path.parents[:-1]):
+        made += ["--perms", "0755", "--dir", str(folder)]
+    return made
+
+
+def environment() -> dict[str, str]:
+    """Return the whole environment of a student's code."""
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(threads, "1") | {
+        "CUDA_VISIBLE_DEVICES": "",
+        "HOME": "/tmp",
+        "IPYTHONDIR": "/tmp/ipython",
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "SECURETRAIN_WORK": "/tmp/work",
+        "TMPDIR": "/tmp",
+        "USER": "student",
+    }
+
+
+def trusted() -> dict[str, str]:
+    """Return what changes in the environment of code that runs without a jail."""
+    kept = ("HOME", "PATH", "TMPDIR", "USER", "SECURETRAIN_WORK")
+    return {k: v for k, v in environment().items() if k not in kept}
+
+
+class Jail:
+    """A warm jail; it takes one submission at a time.
+
+    modules: what its parent imports beforehand; slot: jails that run side by side
+    have different ones
+    """
+
+    def __init__(self, modules: list[str], slot: int, trust: bool = False) -> None:
+        """Start it; `wait` tells when it is warm.
+
+        trust: no jail at all, the same program as an ordinary process; for a
+        learner's own work, where there is no bubblewrap
+        """
+        if not trust:
+            check_machine()
+        self.trust = trust
+        self.real_user = FIRST_USER + slot if os.getuid() == 0 else 0
+        self.control, theirs = socketpair()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self.process = subprocess.Popen(
+            command(theirs.fileno(), modules, trust),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.errors,
+            stderr=self.errors,
+        )
+        theirs.close()
+
+    def wait(self) -> None:
+        """Return when the jail is warm. Raises NoJail when it does not start."""
+        if self._line() != "ready":
+            self.process.wait()
+            self.errors.seek(0)
+            said = self.errors.read()[-600:].decode("utf-8", "replace").strip()
+            raise NoJail(
+                "bubblewrap does not start here, and nothing is graded without a jail. "
+                "Its kernel must allow user namespaces (sysctl user.max_user_namespaces"
+                f" above 0; Ubuntu: an AppArmor profile for bwrap). It said: {said}"
+            )
+
+    def _line(self) -> str:
+        """Return the next line that the warm parent says, "" when it has gone."""
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self.control.recv(1)
+            if not byte:
+                return ""
+            line += byte
+        return line.decode().strip()
+
+    @contextmanager
+    def submission(self, limits: Limits) -> Iterator[Student]:
+        """Start a process for a submission; when this ends, it and all its kin end.
+
+        Raises NoJail when the kernel refuses it.
+        """
+        ours, theirs = socketpair()
+        rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
+        options = asdict(limits) | {"real_user": self.real_user, "trust": self.trust}
+        self.control.sendmsg([json.dumps(options).encode()], rights)
+        theirs.close()
+        if (said := self._line()) != "started":
+            ours.close()
+            raise NoJail(
+                f"The jail cannot start a submission ({said or 'it has gone'}). It "
+                "needs nested user namespaces: sysctl user.max_user_namespaces above 0."
+            )
+        parent = psutil.Process(self.process.pid)  # bubblewrap, whose child is ours
+        watch = Watch(parent if self.trust else parent.children()[0], limits)
+        watch.start()
+        try:
+            yield Student(ours, watch)
+        finally:
+            watch.done.set()
+            watch.join()
+            ours.close()
+            self.control.sendall(b"stop")
+            self._line()
+
+    def close(self) -> None:
+        """End the jail and everything in it."""
+        self.control.close()
+        self.process.kill()
+        self.process.wait()
+        self.errors.close()
+
+
+class Watch(threading.Thread):
+    """Looks at a submission's processes and ends them when they exceed a limit."""
+
+    def __init__(self, parent: psutil.Process, limits: Limits) -> None:
+        super().__init__(daemon=True)
+        self.parent, self.limits = parent, limits
+        self.done = threading.Event()
+        self.awaited = 0.0  # since when an answer is awaited; 0 when none is
+        self.reason, self.wall = "", False
+        self.spent: dict[tuple[int, float], float] = {}
+        self.started = time.monotonic()
+        self.awake = self.started
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What the submission's processes have used, up to the last look."""
+        return sum(self.spent.values())
+
+    def run(self) -> None:
+        while not self.done.wait(LOOK):
+            try:
+                kin = self.parent.children(recursive=True)
+            except psutil.NoSuchProcess:
+                return
+            reason = self._too_much(kin)
+            if reason and not self.reason:
+                self.reason = reason
+            if self.reason:
+                for process in kin:
+                    with suppress(psutil.Error):
+                        process.kill()
+
+    def _too_much(self, kin: list[psutil.Process]) -> str:
+        """Return which limit is exceeded, in a student's words, or ""."""
+        limits, now, before = self.limits, time.monotonic(), self.cpu_seconds
+        memory, asleep = 0.0, True
+        for process in kin:
+            with suppress(psutil.Error), process.oneshot():
+                times = process.cpu_times()
+                key = (process.pid, process.create_time())
+                self.spent[key] = times.user + times.system
+                memory += _megabytes(process)
+                states = (psutil.STATUS_SLEEPING, psutil.STATUS_STOPPED)
+                asleep &= process.status() in (*states, psutil.STATUS_ZOMBIE)
+        if not asleep or self.cpu_seconds > before or not self.awaited:
+            self.awake = now
+        if self.cpu_seconds > limits.cpu_total:
+            return f"it used more than {limits.cpu_total} seconds of CPU time"
+        if memory > limits.memory_mb:
+            return f"it used more than {limits.memory_mb} MB of memory"
+        if now - self.awake > limits.idle:
+            return f"it slept for {limits.idle} seconds instead of answering"
+        if now - self.started > limits.wall:
+            self.wall = True
+            return f"it was not done after {limits.wall} seconds"
+        return ""
+
+
+def _megabytes(process: psutil.Process) -> float:
+    """Return a process's memory; what it shares with others is shared out."""
+    if process.memory_info().rss < 50e6:
+        return process.memory_info().rss / 1e6
+    return process.memory_full_info().pss / 1e6
+
+
+class Student:
+    """A student's process: every answer of it is decoded strictly and checked."""
+
+    def __init__(self, channel: SocketType, watch: Watch) -> None:
+        self.channel, self.watch = channel, watch
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request. Raises Gone when there is none."""
+        self.watch.awaited = time.monotonic()
+        try:
+            wire.send(self.channel, request)
+            answer = wire.receive(self.channel)
+        except (OSError, EOFError):
+            self.watch.done.wait(2 * LOOK if not self.watch.reason else 0)
+            reason = self.watch.reason or "it ended its own process"
+            raise Gone(reason, self.watch.wall) from None
+        except wire.Malformed as error:
+            raise Gone(f"it answered with something unreadable ({error})") from None
+        except BaseException:  # an interrupt: the next answer would be this one's
+            self.channel.close()
+            raise
+        finally:
+            self.watch.awaited = 0.0
+        if type(answer) is not dict or not _is_error(answer.get("error")):
+            raise Gone("it answered with something unreadable")
+        return answer
+
+
+def _is_error(value: Any) -> bool:
+    """Say whether this is None or [name, message, line]."""
+    return value is None or (
+        type(value) is list and [type(part) for part in value] == [str, str, int]
+    )
