@@ -191,15 +191,14 @@ def _texts(data: dict[str, Any]) -> dict[str, str]:
 
 
 def call_function(shell: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Call a student's function; return its value, and the arguments it changed."""
+    """Call a student's function; return its value, and whether it changed its data."""
     name, args, kwargs = request["name"], request["args"], request["kwargs"]
     before = wire.pack([args, kwargs])
     if name not in shell.user_ns:
         raise NameError(f"name '{name}' is not defined")
     value = shell.user_ns[name](*args, **kwargs)
-    after = wire.pack([args, kwargs])
-    answer = {"value": value, "error": None}
-    return answer if before == after else answer | {"changed": [args, kwargs]}
+    changed = wire.pack([args, kwargs]) != before
+    return {"value": value, "changed": changed, "error": None}
 
 
 def get(shell: Any, request: dict[str, Any]) -> dict[str, Any]:

@@ -57,12 +57,13 @@ class Limits:
 class Gone(Exception):
     """The student's process has ended; the message says why.
 
+    limit: it was stopped, rather than ending by itself
     wall: the machine may be to blame, so the submission deserves another try
     """
 
-    def __init__(self, reason: str, wall: bool = False) -> None:
+    def __init__(self, reason: str, limit: bool = False, wall: bool = False) -> None:
         super().__init__(reason)
-        self.wall = wall
+        self.limit, self.wall = limit, wall
 
 
 class NoJail(Exception):
@@ -317,7 +318,7 @@ class Student:
         except (OSError, EOFError):
             self.watch.done.wait(2 * LOOK if not self.watch.reason else 0)
             reason = self.watch.reason or "it ended its own process"
-            raise Gone(reason, self.watch.wall) from None
+            raise Gone(reason, bool(self.watch.reason), self.watch.wall) from None
         except wire.Malformed as error:
             raise Gone(f"it answered with something unreadable ({error})") from None
         except BaseException:  # an interrupt: the next answer would be this one's

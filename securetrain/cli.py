@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
+import importlib.util
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 
 # name: (module, what it does). A module is imported only when its command is
 # called, and offers main(argv: list[str]) -> int, the exit status.
@@ -31,9 +33,16 @@ def usage() -> str:
     lines = ["usage: securetrain COMMAND [--help]", "", "commands:"]
     lines += [f"  {name:<10} {says}" for name, (_, says) in COMMANDS.items()]
     for entry in sorted(entry_points(group="securetrain.commands")):
-        says = (importlib.import_module(entry.module).__doc__ or "").partition("\n")[0]
+        says = _first_line(entry.module)
         lines.append(f"  {entry.name:<10} {says.rstrip('.').lower()}")
     return "\n".join(lines)
+
+
+def _first_line(module: str) -> str:
+    """Return the first line of a module's docstring, without importing it."""
+    file = importlib.util.find_spec(module).origin
+    doc = ast.get_docstring(ast.parse(Path(file).read_text("utf-8")))
+    return (doc or "").partition("\n")[0]
 
 
 def main(argv: list[str] | None = None) -> int:

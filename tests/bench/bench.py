@@ -1,7 +1,8 @@
 """What the course costs on this machine: `make bench`.
 
 Prints, and writes to build/bench.json: images a second, one training of the standard
-model, our detectors beside a peer's, and each notebook. Nothing here passes or fails.
+model, our detectors beside a peer's, each notebook, and grading beside stock nbgrader.
+Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from throughput import compare
 from timing import once, side_by_side
 
 from securetrain import data, execution, metrics, training
@@ -135,6 +137,7 @@ def main() -> int:
     report["training"] = standard_training()
     report["detectors"] = detectors()
     report["notebooks"] = notebooks()
+    report["grading"] = compare()
     path = BUILD / "bench.json"
     path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"\nWritten to {path.relative_to(ROOT)}")
