@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,6 +56,20 @@ def start(unit_id: str) -> None:
     print(f"For: {', '.join(titles[role] for role in unit.roles)}")
     print(f"Goal: {unit.goal}", flush=True)
     record("started", unit_id)
+    if unit.kind == "lab":
+        _offer_checks(unit_id)
+
+
+def _offer_checks(unit_id: str) -> None:
+    """Make `%check` known for a lab; outside a live notebook nothing happens."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None:
+        return
+    from securetrain import check_magic  # needs IPython, and records with this module
+
+    check_magic.enable(shell, unit_id)
+    print("%check runs this lab's checks; %check TASK --hint helps with a task.")
 
 
 def finish(unit_id: str) -> None:
