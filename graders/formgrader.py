@@ -1,12 +1,14 @@
-"""nbgrader's own ways to grade, through the jail: formgrader's button, the command.
+"""Open formgrader, whose button grades in the jail.
 
-nbgrader_config.py puts `Autograde` where nbgrader looks for its converter, so no way
-is left that runs a hand-in outside the jail.
+nbgrader_config.py puts `Autograde` where nbgrader looks for its converter, so neither
+formgrader's button nor `nbgrader autograde` runs a hand-in outside the jail.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from traitlets import Integer, Unicode
 
 from graders import intake, pool
 from graders.grade import grade_class, seed_of, summary
+from securetrain.lab import arguments, environment
+from securetrain.paths import root
 
 
 class Autograde(Stock):
@@ -76,3 +80,20 @@ def install() -> None:
     """Put it where nbgrader's command line and formgrader look for theirs."""
     nbgrader.apps.api.Autograde = Autograde
     nbgrader.apps.autogradeapp.Autograde = Autograde
+
+
+def main(argv: list[str]) -> int:
+    """Open formgrader on the course, with this course's configuration."""
+    parser = argparse.ArgumentParser(
+        prog="securetrain formgrader", description=main.__doc__
+    )
+    parser.add_argument("--no-browser", action="store_true", help="print the address")
+    parser.add_argument("--port", type=int, help="default: 8888, or the next free one")
+    options = parser.parse_args(argv)
+    home = "--LabApp.default_url="
+    given = [word for word in arguments(options) if not word.startswith(home)]
+    command = [sys.executable, "-m", "jupyterlab", *given, f"{home}/formgrader"]
+    # The learners' configuration hides nbgrader; graders/ has the instructor's.
+    found = environment() | {"JUPYTER_CONFIG_PATH": str(root() / "graders")}
+    print("Opening formgrader. Ctrl-C here stops it.", flush=True)
+    os.execve(sys.executable, command, found)
