@@ -59,6 +59,7 @@ def warm_up(modules: list[str]) -> Any:
     )
     shell.display_trap.hook = CapturingDisplayHook(shell=shell, outputs=[])
     shell.enable_gui = lambda gui=None: None
+    shell.register_magic_function(lambda line: None, magic_name="check")
     shell._showtraceback = lambda kind, error, lines: None
     for name in modules:
         try:

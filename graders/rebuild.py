@@ -27,6 +27,7 @@ Cell = dict[str, Any]
 NOT_OURS = re.compile(
     r"^\s*[%!?]|\b(globals|locals|vars|exec|eval|get_ipython)\b", re.M
 )
+IDLE = re.compile(r"^%(check|matplotlib)\b.*$", re.M)  # magics that bind no name
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 HARMFUL = re.compile(r"(?i)\b(javascript|vbscript|data|file)\s*:")
 MAX_FREE_CELLS = 200
@@ -155,6 +156,7 @@ def _mark_needed(steps: list[Step]) -> list[Step]:
 
 def _plain(code: str) -> str | None:
     """Return code without IPython's magics, None when it cannot be analysed."""
+    code = IDLE.sub("", code)
     if NOT_OURS.search(code):
         return None
     try:
