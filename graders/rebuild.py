@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import symtable
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
@@ -141,17 +141,23 @@ def _mark_needed(steps: list[Step]) -> list[Step]:
     They draw and print; running them again costs time and changes no score.
     """
     wanted: set[str] = set()
-    everything = False
-    marked = []
-    for step in reversed(steps):
-        runs = step.needed or everything or wanted & bound(step.code)
-        if step.kind in ("code", "answer") and runs:
-            names = used(step.code)
-            everything |= names is None and step.needed
-            wanted |= names or set()
-            step = Step(step.kind, step.id, step.code, step.cell, True)
-        marked.append(step)
-    return marked[::-1]
+    needed: set[str] = set()
+    fresh = [step for step in steps if step.kind in ("code", "answer") and step.needed]
+    while fresh:
+        names = [used(step.code) for step in fresh]
+        needed |= {step.id for step in fresh}
+        wanted |= set().union(*(found for found in names if found))
+        fresh = [
+            step
+            for step in steps
+            if step.kind == "code"
+            and step.id not in needed
+            and (None in names or wanted & bound(step.code))
+        ]
+    return [
+        replace(step, needed=step.id in needed) if step.kind == "code" else step
+        for step in steps
+    ]
 
 
 def _plain(code: str) -> str | None:
