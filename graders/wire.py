@@ -38,7 +38,7 @@ class Opaque:
     """A value that is no plain data: it equals nothing and has no truth."""
 
     __slots__ = ("kind",)
-    __hash__ = None
+    __hash__ = object.__hash__  # as a key it is found by nothing
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -96,16 +96,15 @@ def receive(channel: socket) -> Any:
     return value
 
 
-def _exactly(channel: socket, size: int) -> bytes:
+def _exactly(channel: socket, size: int) -> bytearray:
     """Return this many bytes, in memory that grows only as they arrive."""
-    parts, missing = [], size
-    while missing:
-        part = channel.recv(min(missing, 1 << 20))
+    data = bytearray()
+    while len(data) < size:
+        part = channel.recv(min(size - len(data), 1 << 20))
         if not part:
             raise EOFError("the other side has gone")
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
+        data += part
+    return data
 
 
 def encode(value: Any, blobs: list[bytes], depth: int = 0) -> Any:
@@ -163,8 +162,8 @@ def _is_dense(value: Any, torch: Any) -> bool:
 class _Reader:
     """Reads one frame's values, and its arrays one after the other."""
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.place = data, 0
+    def __init__(self, data: bytearray) -> None:
+        self.data, self.place = memoryview(data), 0
 
     def decode(self, tree: Any, depth: int) -> Any:
         if tree is None or type(tree) in (bool, int, float, str):
@@ -177,24 +176,23 @@ class _Reader:
             raise Malformed("a value with other than one name")
         ((name, body),) = tree.items()
         if name in SEQUENCES:
-            return SEQUENCES[name](self.decode(item, depth + 1) for item in body)
+            items = self.decode(_list(body), depth)
+            return _whole(SEQUENCES[name](items), items)
         if name == "dict":
-            return {
-                self.decode(key, depth + 1): self.decode(item, depth + 1)
-                for key, item in body
-            }
+            items = [self.decode(_list(pair), depth) for pair in _list(body)]
+            return _whole(dict(items), items)
         if name == "range":
             start, stop, step = map(_integer, body)
             return range(start, stop, step)
         if name == "bytes":
-            return self._take(_integer(body))
+            return bytes(self._take(_integer(body)))
         if name == "opaque" and type(body) is str:
             return Opaque(body[:80])
         if name in ("array", "scalar", "tensor"):
             return self._array(name, *body)
         raise Malformed("a value of an unknown kind")
 
-    def _take(self, size: int) -> bytes:
+    def _take(self, size: int) -> memoryview:
         if not 0 <= size <= len(self.data) - self.place:
             raise Malformed("an array longer than its frame")
         self.place += size
@@ -205,15 +203,15 @@ class _Reader:
 
         if dtype not in (TENSORS if name == "tensor" else ARRAYS):
             raise Malformed("an array of an unknown type")
-        if type(shape) is not list or len(shape) > 16:
-            raise Malformed("a shape that is no short list")
+        if len(_list(shape)) > (0 if name == "scalar" else 16):
+            raise Malformed("a shape with too many sides")
         if any(_integer(side) < 0 for side in shape):
             raise Malformed("a shape below zero")
         little = numpy.dtype(dtype).newbyteorder("<")
         raw = self._take(math.prod(shape) * little.itemsize)
         array = numpy.frombuffer(raw, little).astype(dtype).reshape(shape)
         if dtype == "bool":  # a byte that is neither 0 nor 1 confuses torch
-            array = numpy.frombuffer(raw, "u1").reshape(shape) != 0
+            array = numpy.frombuffer(raw, "u1").astype(dtype).reshape(shape)
         if name == "array":
             return array
         if name == "scalar":
@@ -221,6 +219,18 @@ class _Reader:
         import torch
 
         return torch.from_numpy(numpy.ascontiguousarray(array)).reshape(shape)
+
+
+def _list(value: Any) -> list[Any]:
+    if type(value) is not list:
+        raise Malformed("expected a list")
+    return value
+
+
+def _whole(value: Any, items: list[Any]) -> Any:
+    if len(value) != len(items):
+        raise Malformed("an item or a key that stands twice")
+    return value
 
 
 def _integer(value: Any) -> int:
