@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -315,12 +316,15 @@ def in_child(work: Callable[[], bytes], cpu_seconds: int) -> tuple[int, int]:
     if child:
         os.close(theirs)
         return child, ours
+    status = 1
     try:
         confine.call("prctl", DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            return 0, 0
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-        with open(theirs, "wb") as pipe:
-            pipe.write(work())
+        if os.getppid() == parent:
+            with open(theirs, "wb") as pipe:
+                pipe.write(work())
+            status = 0
+    except BaseException:  # the instructor's to read: a fault of the course or grader
+        traceback.print_exc()
     finally:
-        os._exit(0)
+        os._exit(status)
