@@ -83,10 +83,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(folder: Path, scratch: Path) -> Iterator[str]:
+def served(folder: Path, scratch: Path, what: str = "lab") -> Iterator[str]:
     """Run `securetrain lab --no-browser` in a folder; give its address with token.
 
     scratch: holds the server's home, its log and the learner's work
+    what: the command, lab or formgrader
     """
     environment = os.environ | {
         "HOME": str(scratch / "home"),
@@ -95,7 +96,7 @@ def served(folder: Path, scratch: Path) -> Iterator[str]:
     }
     log = scratch / "server.log"
     (scratch / "home").mkdir(parents=True)
-    command = [sys.executable, "-m", "securetrain.cli", "lab", "--no-browser"]
+    command = [sys.executable, "-m", "securetrain.cli", what, "--no-browser"]
     command += ["--port", str(free_port())]
     with log.open("w") as output:
         server = subprocess.Popen(
