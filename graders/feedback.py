@@ -30,6 +30,11 @@ def clean(text: Any, limit: int = MAX_MESSAGE) -> str:
     return text if len(text) <= limit else text[:limit] + " …"
 
 
+def line(text: Any) -> str:
+    """Return text as one line, for a terminal or a list."""
+    return " ".join(clean(text).split())
+
+
 def build(plan: Plan, done: Marked) -> dict[str, Any]:
     """Return the graded notebook: the rebuilt one with outputs and verdicts."""
     left = MAX_OUTPUT
@@ -76,8 +81,8 @@ def allowed(answer: dict[str, Any], left: int) -> tuple[list[dict[str, Any]], in
             kind = {"output_type": "display_data", "metadata": {}}
             outputs.append(kind | {"data": data})
     if answer.get("error"):
-        name, message, line = answer["error"]
-        where = f" (line {line})" if line > 0 else ""
+        name, message, number = answer["error"]
+        where = f" (number {number})" if number > 0 else ""
         outputs.append(error(clean(name, 80), clean(message) + where))
     return outputs, max(left, 0)
 
@@ -112,7 +117,7 @@ def error(name: str, message: str) -> dict[str, Any]:
 
 def note(lines: list[str]) -> dict[str, Any]:
     """Return a cell on top with what the student should know."""
-    text = "\n".join(f"- {harmless_markdown(clean(line))}" for line in lines)
+    text = "\n".join(f"- {harmless_markdown(line(said))}" for said in lines)
     return {
         "cell_type": "markdown",
         "id": "from-the-grader",
@@ -129,7 +134,7 @@ def refused(plan: Plan, reason: str) -> dict[str, Any]:
         | {"message": "" if s.kind == "prose" else "Nothing could be graded."}
         for s in steps
     ]
-    reason = clean(reason)
+    reason = line(reason)
     done = Marked([Mark(**mark) for mark in marks], notes=[reason])
     return {
         "status": "refused",

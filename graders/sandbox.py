@@ -40,8 +40,8 @@ class Limits:
 
     cpu_step: CPU seconds for one cell or one call; cpu_total: for all together
     memory_mb, processes: all of a submission's processes together; threads count
-    idle: seconds that it may sleep while an answer is awaited, of its own will:
-        a process that waits for a core is not asleep
+    idle: seconds in all that it may sleep while an answer is awaited, of its own
+        will: a process that waits for a core is not asleep
     wall: seconds for the whole submission, however busy the machine; a backstop
     """
 
@@ -245,11 +245,11 @@ class Watch(threading.Thread):
         super().__init__(daemon=True)
         self.parent, self.limits = parent, limits
         self.done = threading.Event()
-        self.awaited = 0.0  # since when an answer is awaited; 0 when none is
+        self.awaited = False  # whether we wait for an answer
         self.reason, self.wall = "", False
         self.spent: dict[tuple[int, float], float] = {}
-        self.started = time.monotonic()
-        self.awake = self.started
+        self.started = self.looked = time.monotonic()
+        self.slept = 0.0
 
     @property
     def cpu_seconds(self) -> float:
@@ -282,18 +282,28 @@ class Watch(threading.Thread):
                 memory += _megabytes(process)
                 states = (psutil.STATUS_SLEEPING, psutil.STATUS_STOPPED)
                 asleep &= process.status() in (*states, psutil.STATUS_ZOMBIE)
-        if not asleep or self.cpu_seconds > before or not self.awaited:
-            self.awake = now
+        if asleep and self.awaited and self.cpu_seconds == before and _waits():
+            self.slept += now - self.looked
+        self.looked = now
         if self.cpu_seconds > limits.cpu_total:
             return f"it used more than {limits.cpu_total} seconds of CPU time"
         if memory > limits.memory_mb:
             return f"it used more than {limits.memory_mb} MB of memory"
-        if now - self.awake > limits.idle:
+        if self.slept > limits.idle:
             return f"it slept for {limits.idle} seconds instead of answering"
         if now - self.started > limits.wall:
             self.wall = True
             return f"it was not done after {limits.wall} seconds"
         return ""
+
+
+def _waits() -> bool:
+    """Say whether our own main thread sleeps, too, and is not kept from a core."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"S"
+    except OSError:
+        return True
 
 
 def _megabytes(process: psutil.Process) -> float:
@@ -311,7 +321,7 @@ class Student:
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to a request. Raises Gone when there is none."""
-        self.watch.awaited = time.monotonic()
+        self.watch.awaited = True
         try:
             wire.send(self.channel, request)
             answer = wire.receive(self.channel)
@@ -325,7 +335,7 @@ class Student:
             self.channel.close()
             raise
         finally:
-            self.watch.awaited = 0.0
+            self.watch.awaited = False
         if type(answer) is not dict or not _is_error(answer.get("error")):
             raise Gone("it answered with something unreadable")
         return answer

@@ -20,7 +20,7 @@ from typing import Any
 
 HEADER = struct.Struct("!IQ")  # bytes of JSON, bytes of arrays
 MAX_JSON = 16 << 20
-MAX_BYTES = 512 << 20
+MAX_BYTES = 256 << 20
 MAX_DEPTH = 50
 DICTS = (dict, Counter, OrderedDict, defaultdict)
 SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}

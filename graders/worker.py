@@ -76,7 +76,7 @@ def grade(lab: dict, job: dict, jail: Jail, reference: Any, allowed: Limits) -> 
         "status": "wall" if done.wall else "graded",
         "reason": "",
         "marks": [asdict(mark) for mark in done.marks],
-        "notes": done.notes,
+        "notes": [feedback.line(said) for said in done.notes],
         "notebook": feedback.build(plan, done),
         "cpu_seconds": time.process_time() - started + session.cpu_seconds,
     }
