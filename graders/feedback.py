@@ -82,7 +82,7 @@ def allowed(answer: dict[str, Any], left: int) -> tuple[list[dict[str, Any]], in
             outputs.append(kind | {"data": data})
     if answer.get("error"):
         name, message, number = answer["error"]
-        where = f" (number {number})" if number > 0 else ""
+        where = f" (line {number})" if number > 0 else ""
         outputs.append(error(clean(name, 80), clean(message) + where))
     return outputs, max(left, 0)
 
