@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from postgres_server import postgres, postgres_server  # noqa: F401 (fixtures)
 
 from securetrain import execution, notebooks
 

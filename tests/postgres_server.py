@@ -114,13 +114,21 @@ def postgres_server():
         yield url
 
 
+def database(where: URL, like: str = "template1") -> str:
+    """Return the URL, as text with its password, of a new database: a copy of another.
+
+    like: the other's name; nobody may be connected to it
+    """
+    name = f"gradebook_{secrets.token_hex(4)}"
+    engine = create_engine(where, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {like}"))
+    engine.dispose()
+    url = where.set(database=name).render_as_string(hide_password=False)
+    return url.replace("%2F", "/")  # alembic's file of settings takes no percent sign
+
+
 @pytest.fixture
 def postgres(postgres_server):
-    """Return the URL, as text with its password, of a new and empty database."""
-    name = f"gradebook_{secrets.token_hex(4)}"
-    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    url = postgres_server.set(database=name).render_as_string(hide_password=False)
-    return url.replace("%2F", "/")  # alembic's file of settings takes no percent sign
+    """Return the URL of a new and empty database."""
+    return database(postgres_server)
