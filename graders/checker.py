@@ -218,13 +218,14 @@ def _as_raised(name: str, message: str, line: int) -> Exception:
 def mark(plan: Plan, reference: Reference, session: Session, cpu: int) -> Marked:
     """Run a rebuilt notebook: the student's cells in the jail, the checks here.
 
-    cpu: CPU seconds that one check may use in this process
+    cpu: CPU seconds that one step may use in this process
     """
     names, done = reference.names, Marked(notes=list(plan.notes))
     names.clear()
     names["__name__"] = "__main__"
     signal.signal(signal.SIGPROF, _out_of_time)
     for step in plan.steps:
+        signal.setitimer(signal.ITIMER_PROF, cpu)
         if step.kind in ("code", "answer", "given") and step.needed:
             done.shown[step.id] = _run(step, session, done)
         if step.kind == "given":
@@ -232,9 +233,10 @@ def mark(plan: Plan, reference: Reference, session: Session, cpu: int) -> Marked
         elif step.kind == "answer":
             names.update(_answers(reference.answered[step.id], session))
         elif step.kind == "check":
-            done.marks.append(_check(step, names, cpu, done))
+            done.marks.append(_check(step, names, done))
         elif step.kind == "prose":
             done.marks.append(_prose(step))
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return done
 
 
@@ -261,14 +263,10 @@ def _answers(names: dict[str, bool], session: Session) -> dict[str, Any]:
     return found
 
 
-def _check(step: Step, names: dict[str, Any], cpu: int, done: Marked) -> Mark:
+def _check(step: Step, names: dict[str, Any], done: Marked) -> Mark:
     """Run one check, all or nothing."""
     points = float(grading(step.cell)["points"])
-    signal.setitimer(signal.ITIMER_PROF, cpu)
-    try:
-        error = execute(step.code, names, step.id)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+    error = execute(step.code, names, step.id)
     if error is None:
         return Mark(step.id, points, points)
     if isinstance(error, Gone):

@@ -331,9 +331,9 @@ class Student:
             raise Gone(reason, bool(self.watch.reason), self.watch.wall) from None
         except wire.Malformed as error:
             raise Gone(f"it answered with something unreadable ({error})") from None
-        except BaseException:  # an interrupt: the next answer would be this one's
+        except Exception as error:  # out of time: the next answer would be this one's
             self.channel.close()
-            raise
+            raise Gone(str(error), limit=True) from None
         finally:
             self.watch.awaited = False
         if type(answer) is not dict or not _is_error(answer.get("error")):
