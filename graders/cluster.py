@@ -100,7 +100,7 @@ class Cluster(pool.Pool):
         from distributed import wait
 
         while True:
-            with suppress(TimeoutError):
+            with suppress(TimeoutError), self.client.as_current():
                 return wait(futures, PATIENCE, "FIRST_COMPLETED").done
             try:
                 self.client.wait_for_workers(1, PATIENCE)
