@@ -41,13 +41,12 @@ def open_gradebook(url: str) -> Gradebook:
     except SQLAlchemyError:
         raise ValueError(
             "--db: expected an URL such as sqlite:////folder/gradebook.db or "
-            "postgresql://user@127.0.0.1/grades"
+            "postgresql+psycopg2://user@127.0.0.1/grades"
         ) from None
-    # nbgrader calls `alembic` by name.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    try:
-        with utils.setenv(PATH=path):
-            return Gradebook(url, COURSE)
+    before = os.environ.get("PATH", "")
+    try:  # nbgrader calls `alembic` by name
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+        return Gradebook(url, COURSE)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{shown}: its driver is missing ({error.name}). Install the course's "
@@ -56,6 +55,8 @@ def open_gradebook(url: str) -> Gradebook:
     except SQLAlchemyError as error:
         said = str(getattr(error, "orig", error)).strip().splitlines()[:1]
         raise ValueError(f"{shown}: the gradebook cannot be opened: {said}") from None
+    finally:
+        os.environ["PATH"] = before
 
 
 def register(url: str, lab: Lab) -> None:

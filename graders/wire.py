@@ -22,6 +22,7 @@ HEADER = struct.Struct("!IQ")  # bytes of JSON, bytes of arrays
 MAX_JSON = 16 << 20
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 50
+MAX_KEYS = 20_000  # of a set or dict: keys that collide cost the square of their number
 DICTS = (dict, Counter, OrderedDict, defaultdict)
 SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
 ARRAYS = ("bool", "complex64", "complex128", "float16", "float32", "float64") + tuple(
@@ -114,6 +115,8 @@ def encode(value: Any, blobs: list[bytes], depth: int = 0) -> Any:
         return value
     if depth >= MAX_DEPTH:
         return {"opaque": f"{kind.__name__}, nested more than {MAX_DEPTH} deep"}
+    if kind in (set, frozenset, *DICTS) and len(value) > MAX_KEYS:
+        return {"opaque": f"{kind.__name__} of more than {MAX_KEYS} keys"}
     if kind is list:
         return [encode(item, blobs, depth + 1) for item in list.__iter__(value)]
     for name, sequence in SEQUENCES.items():
@@ -175,6 +178,8 @@ class _Reader:
         if type(tree) is not dict or len(tree) != 1:
             raise Malformed("a value with other than one name")
         ((name, body),) = tree.items()
+        if name in ("dict", "set", "frozenset") and len(_list(body)) > MAX_KEYS:
+            raise Malformed("more keys than an honest encoder writes")
         if name in SEQUENCES:
             items = self.decode(_list(body), depth)
             return _whole(SEQUENCES[name](items), items)
