@@ -30,6 +30,7 @@ import securetrain
 from graders import wire
 
 PROGRAM = ("jail.py", "confine.py", "wire.py")
+ENVIRONMENT, LIBRARY = Path("/environment"), Path("/course")  # inside the jail
 FIRST_USER = 61000  # when root grades, students get user ids from here on
 LOOK = 0.2  # seconds between two looks at a submission's processes
 
@@ -81,12 +82,26 @@ def check_machine() -> None:
         )
 
 
-def visible() -> list[Path]:
-    """Return what of this machine the jail shows, read-only."""
+def visible() -> dict[Path, Path]:
+    """Return what of this machine the jail shows, read-only, and where.
+
+    The environment and the library get places of their own: the course may lie under
+    /tmp, which a submission has for itself.
+    """
     system = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives")]
-    python = [Path(sys.prefix), Path(sys.base_prefix)]
-    library = [Path(securetrain.__file__).parent]
-    return [path for path in system + python + library if path.exists()]
+    shown = {path: path for path in system if path.exists()}
+    shown[Path(sys.base_prefix)] = Path(sys.base_prefix)
+    if sys.prefix != sys.base_prefix:
+        shown[Path(sys.prefix)] = ENVIRONMENT
+    return shown | {Path(securetrain.__file__).parent: LIBRARY / "securetrain"}
+
+
+def python() -> str:
+    """Return this Python as the jail sees it."""
+    path = Path(sys.executable)
+    if sys.prefix != sys.base_prefix and path.is_relative_to(sys.prefix):
+        path = ENVIRONMENT / path.relative_to(sys.prefix)
+    return str(path)
 
 
 def command(number: int, modules: list[str], trust: bool) -> list[str]:
@@ -107,8 +122,8 @@ def command(number: int, modules: list[str], trust: bool) -> list[str]:
             line += ["--symlink", os.readlink(f"/{name}"), f"/{name}"]
         elif Path("/", name).exists():
             line += ["--ro-bind", f"/{name}", f"/{name}"]
-    for path in visible():
-        line += [*_parents(path), "--ro-bind", str(path), str(path)]
+    for path, place in visible().items():
+        line += [*_parents(place), "--ro-bind", str(path), str(place)]
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--dir", "/grader"]
     for name in PROGRAM:
         line += ["--ro-bind", str(Path(__file__).with_name(name)), f"/grader/{name}"]
@@ -116,7 +131,7 @@ def command(number: int, modules: list[str], trust: bool) -> list[str]:
     line += ["--remount-ro", "/dev", "--remount-ro", "/"]
     for name, value in environment().items():
         line += ["--setenv", name, value]
-    program = [sys.executable, "-B", "-s", "/grader/jail.py", str(number)]
+    program = [python(), "-B", "-s", "/grader/jail.py", str(number)]
     return [*line, *program, *modules]
 
 
@@ -138,7 +153,8 @@ def environment() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": "/tmp/matplotlib",
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PATH": f"{Path(python()).parent}:/usr/bin:/bin",
+        "PYTHONPATH": str(LIBRARY),
         "SECURETRAIN_WORK": "/tmp/work",
         "TMPDIR": "/tmp",
         "USER": "student",
@@ -147,7 +163,7 @@ def environment() -> dict[str, str]:
 
 def trusted() -> dict[str, str]:
     """Return what changes in the environment of code that runs without a jail."""
-    kept = ("HOME", "PATH", "TMPDIR", "USER", "SECURETRAIN_WORK")
+    kept = ("HOME", "PATH", "PYTHONPATH", "TMPDIR", "USER", "SECURETRAIN_WORK")
     return {k: v for k, v in environment().items() if k not in kept}
 
 
