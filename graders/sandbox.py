@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -289,13 +289,13 @@ class Watch(threading.Thread):
     def _too_much(self, kin: list[psutil.Process]) -> str:
         """Return which limit is exceeded, in a student's words, or ""."""
         limits, now, before = self.limits, time.monotonic(), self.cpu_seconds
-        memory, asleep = 0.0, True
+        asleep, threads = True, 0
         for process in kin:
             with suppress(psutil.Error), process.oneshot():
                 times = process.cpu_times()
                 key = (process.pid, process.create_time())
                 self.spent[key] = times.user + times.system
-                memory += _megabytes(process)
+                threads += process.num_threads()
                 states = (psutil.STATUS_SLEEPING, psutil.STATUS_STOPPED)
                 asleep &= process.status() in (*states, psutil.STATUS_ZOMBIE)
         if asleep and self.awaited and self.cpu_seconds == before and _waits():
@@ -303,7 +303,9 @@ class Watch(threading.Thread):
         self.looked = now
         if self.cpu_seconds > limits.cpu_total:
             return f"it used more than {limits.cpu_total} seconds of CPU time"
-        if memory > limits.memory_mb:
+        if threads > limits.processes + 1:  # the kernel's limit spares its own root
+            return f"it started more than {limits.processes} processes or threads"
+        if _exceeds(kin, limits.memory_mb):
             return f"it used more than {limits.memory_mb} MB of memory"
         if self.slept > limits.idle:
             return f"it slept for {limits.idle} seconds instead of answering"
@@ -322,11 +324,24 @@ def _waits() -> bool:
         return True
 
 
-def _megabytes(process: psutil.Process) -> float:
-    """Return a process's memory; what it shares with others is shared out."""
-    if process.memory_info().rss < 50e6:
-        return process.memory_info().rss / 1e6
-    return process.memory_full_info().pss / 1e6
+def _exceeds(kin: list[psutil.Process], megabytes: int) -> bool:
+    """Say whether processes use more memory; what they share is shared out.
+
+    Shares take long to add up, so they are looked at only when the plain sum exceeds.
+    """
+    resident = {one.pid: _bytes(one.memory_info, "rss") for one in kin}
+    if sum(resident.values()) <= megabytes * 10**6:
+        return False
+    used = [_bytes(one.memory_full_info, "pss") or resident[one.pid] for one in kin]
+    return sum(used) > megabytes * 10**6
+
+
+def _bytes(ask: Callable[[], Any], name: str) -> int:
+    """Return a number of a process's memory, 0 when it has gone or is not told."""
+    try:
+        return getattr(ask(), name)
+    except psutil.Error:
+        return 0
 
 
 class Student:

@@ -7,13 +7,14 @@ goes on whatever the last submission did.
 import ctypes
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import textwrap
-import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,7 @@ SMALL = Limits(
     cpu_step=1, cpu_total=4, memory_mb=400, processes=24, tmp_mb=8, idle=3, wall=120
 )
 WIDE = Limits(cpu_step=60, cpu_total=120, memory_mb=1000)
+FEW = replace(WIDE, processes=24)
 LIBC = ctypes.CDLL(None)
 
 
@@ -71,8 +73,8 @@ def gone(jail, code, limits=SMALL):
 
 def test_only_the_library_and_its_python_are_there(jail):
     """The course's folder and the home are searched from inside."""
-    known = [str(path) for path in graders.sandbox.visible()]
-    assert str(ROOT / "securetrain") in known and str(ROOT) not in known
+    known = [str(place) for place in graders.sandbox.visible().values()]
+    assert not any(Path(place).is_relative_to(ROOT) for place in known)
     unknown = told(
         jail,
         f"""
@@ -108,7 +110,7 @@ def test_the_rest_of_the_machine_is_bare(jail):
     assert seen["/grader"] == ["confine.py", "jail.py", "wire.py"]
     assert not {"sda", "vda", "kmsg", "mem", "kvm", "fuse", "net"} & set(seen["/dev"])
     system = {"bin", "dev", "etc", "grader", "lib", "lib32", "lib64", "proc", "sbin"}
-    shown = {path.parts[1] for path in graders.sandbox.visible()}
+    shown = {place.parts[1] for place in graders.sandbox.visible().values()}
     assert set(seen["/"]) <= system | {"tmp", "usr"} | shown
 
 
@@ -197,16 +199,19 @@ def test_nothing_is_left_for_the_next_submission(jail):
         assert "sleep" in [process.name() for process in inside]
     psutil.wait_procs(inside, timeout=20)
     assert [process for process in inside if process.is_running()] == []
-    assert told(
-        jail,
-        """
+    assert (
+        told(
+            jail,
+            """
         import builtins, json, os, sys, numpy
         found = os.listdir("/tmp") + os.listdir("/dev/shm")
         found += [name for name in ("LEFT",) if name in os.environ]
         found += [repr(m) for m in (builtins, json, numpy) if hasattr(m, "left")]
         print(json.dumps(found + [name for name in ("left",) if name in sys.modules]))
         """,
-    ) == []
+        )
+        == []
+    )
 
 
 def test_two_submissions_draw_different_random_numbers(jail):
@@ -290,8 +295,13 @@ def test_a_step_that_loops_is_stopped_and_the_next_one_runs(jail):
 
 
 def test_a_step_that_will_not_stop_is_ended(jail):
-    code = "while True:\n    try:\n        while True: pass\n"
-    code += "    except BaseException: pass"
+    code = """
+        def spin():
+            while True: pass
+        while True:
+            try: spin()
+            except BaseException: pass
+        """
     assert gone(jail, code) == "it used more than 4 seconds of CPU time"
 
 
@@ -343,35 +353,42 @@ def test_memory_of_all_processes_counts(jail, name, code):
     assert gone(jail, code) == "it used more than 400 MB of memory"
 
 
-def test_processes_and_threads_are_bounded(jail):
-    with jail.submission(SMALL) as student:
-        code = """
-            import os, time
-            made = 0
+def test_processes_are_bounded(jail):
+    code = """
+        import os, time
+        for made in range(3000):
             try:
-                while made < 500:
-                    if os.fork() == 0:
-                        time.sleep(1000)
-                    made += 1
+                if os.fork() == 0:
+                    time.sleep(1000)
+                time.sleep(0.001)
             except BlockingIOError:
                 print(made)
-            """
-        assert 0 < int(run(student, code)) < SMALL.processes
-    with jail.submission(SMALL) as student:
-        said = error(
-            student,
-            """
-            import threading, time
-            for _ in range(500):
-                threading.Thread(target=time.sleep, args=[1000], daemon=True).start()
-            """,
-        )
-        assert said == "RuntimeError: can't start new thread"
+                break
+        """
+    with jail.submission(FEW) as student:
+        try:
+            assert 0 < int(run(student, code)) < FEW.processes
+        except Gone as gone:  # where the kernel does not count a student's processes
+            assert str(gone) == "it started more than 24 processes or threads"
+
+
+def test_threads_are_bounded(jail):
+    code = """
+        import threading, time
+        for _ in range(3000):
+            threading.Thread(target=time.sleep, args=[1000], daemon=True).start()
+            time.sleep(0.001)
+        """
+    with jail.submission(FEW) as student:
+        try:
+            assert error(student, code) == "RuntimeError: can't start new thread"
+        except Gone as gone:
+            assert str(gone) == "it started more than 24 processes or threads"
 
 
 def test_a_bomb_of_forks_goes_off_inside(jail):
     code = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
-    assert "CPU time" in gone(jail, code)
+    assert re.fullmatch(r"it used more than (4 seconds|400 MB) of .+", gone(jail, code))
 
 
 @pytest.mark.parametrize(
@@ -444,8 +461,7 @@ def test_the_folder_fills_up_for_the_student_alone(jail):
         "import os\nos._exit(0)",
         "import os\nos.abort()",
         "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
-        "import os, signal\nos.kill(-1, signal.SIGKILL)",
-        "import os, signal\nos.kill(1, signal.SIGINT)",
+        "import os, time\nos.kill(1, 2); time.sleep(60)",
         "import ctypes\nctypes.string_at(0)",
         "import os\nos.closerange(0, 300)",
         "import os\nos.execv('/bin/true', ['true'])",
@@ -500,7 +516,7 @@ def test_a_wild_submission_leaves_its_neighbour_alone(jail):
     with closing(Jail([], slot=42)) as other:
         other.wait()
         with other.submission(SMALL) as wild, jail.submission(WIDE) as student:
-            wild.watch.awaited = time.monotonic()
+            wild.watch.awaited = True
             bomb = "import os\nwhile True:\n    try:\n        os.fork()\n"
             bomb += "        x = bytearray(10**8)\n    except BaseException: pass"
             graders.sandbox.wire.send(wild.channel, {"op": "run", "code": bomb})
@@ -587,7 +603,7 @@ def test_one_who_is_not_root_grades_too(ada):
 
 
 def test_the_limits_hold_for_one_who_is_not_root():
-    chosen = ["memory_of", "cpu_time_of_all", "from_outside", "no_right", "processes"]
+    chosen = ["memory_of", "cpu_time_of_all", "from_outside", "no_right", "are_bounded"]
     chosen += ["no_other_process", "sleep_is_ended", "written_outside", "ends_itself"]
     words = ["-q", "-p", "no:cacheprovider", "-k", " or ".join(chosen), __file__]
     done = subprocess.run(
