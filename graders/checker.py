@@ -16,13 +16,13 @@ import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from graders import confine
 from graders.rebuild import Plan, Step
-from graders.sandbox import Gone, Jail, Limits, Student
+from graders.sandbox import Gone, Jail, Limits, OutOfTime, Student
 from graders.wire import Opaque
 from securetrain.notebook_rules import grading
 
@@ -34,10 +34,6 @@ PASSED_ON += (OSError, OverflowError, PermissionError, RecursionError, RuntimeEr
 PASSED_ON += (StopIteration, TimeoutError, TypeError, ValueError, ZeroDivisionError)
 RESTARTS = 3
 DIE_WITH_PARENT = 1  # of prctl
-
-
-class OutOfTime(Exception):
-    """A check used up its CPU time on what a student's function gave it."""
 
 
 @dataclass
@@ -118,9 +114,20 @@ def execute(code: str, names: dict[str, Any], cell: str) -> BaseException | None
         ):
             warnings.simplefilter("ignore")
             exec(compile(code, f"<{cell}>", "exec"), names)
-    except Exception as error:
+    except (Exception, OutOfTime) as error:
         return error
     return None
+
+
+@contextlib.contextmanager
+def bounded(cpu: int) -> Iterator[None]:
+    """Raise OutOfTime when the block takes more CPU seconds, then every second."""
+    signal.signal(signal.SIGPROF, _out_of_time)
+    signal.setitimer(signal.ITIMER_PROF, cpu, 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 class Session:
@@ -223,21 +230,31 @@ def mark(plan: Plan, reference: Reference, session: Session, cpu: int) -> Marked
     names, done = reference.names, Marked(notes=list(plan.notes))
     names.clear()
     names["__name__"] = "__main__"
-    signal.signal(signal.SIGPROF, _out_of_time)
     for step in plan.steps:
-        signal.setitimer(signal.ITIMER_PROF, cpu)
-        if step.kind in ("code", "answer", "given") and step.needed:
-            done.shown[step.id] = _run(step, session, done)
-        if step.kind == "given":
-            names.update(reference.given[step.id])
-        elif step.kind == "answer":
-            names.update(_answers(reference.answered[step.id], session))
-        elif step.kind == "check":
-            done.marks.append(_check(step, names, done))
-        elif step.kind == "prose":
-            done.marks.append(_prose(step))
-    signal.setitimer(signal.ITIMER_PROF, 0)
+        try:
+            with bounded(cpu):
+                _take(step, names, reference, session, done)
+        except OutOfTime as error:
+            done.notes.append(f"The cell '{step.id}' was stopped: {error}")
+            if step.kind == "check" and step.id not in [m.id for m in done.marks]:
+                done.marks.append(_missed(step, error))
     return done
+
+
+def _take(
+    step: Step, names: dict, reference: Reference, session: Session, done: Marked
+) -> None:
+    """Do what a step asks for."""
+    if step.kind in ("code", "answer", "given") and step.needed:
+        done.shown[step.id] = _run(step, session, done)
+    if step.kind == "given":
+        names.update(reference.given[step.id])
+    elif step.kind == "answer":
+        names.update(_answers(reference.answered[step.id], session))
+    elif step.kind == "check":
+        done.marks.append(_check(step, names, done))
+    elif step.kind == "prose":
+        done.marks.append(_prose(step))
 
 
 def _run(step: Step, session: Session, done: Marked) -> dict[str, Any]:
@@ -271,7 +288,12 @@ def _check(step: Step, names: dict[str, Any], done: Marked) -> Mark:
         return Mark(step.id, points, points)
     if isinstance(error, Gone):
         done.wall |= error.wall
-    return Mark(step.id, points, 0.0, explain(error))
+    return _missed(step, error)
+
+
+def _missed(step: Step, error: BaseException) -> Mark:
+    """Return the mark of a check that failed, with the reason."""
+    return Mark(step.id, float(grading(step.cell)["points"]), 0.0, explain(error))
 
 
 def explain(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from securetrain.notebook_rules import grading, source
 from securetrain.notebooks import METADATA
 
 MAX_OUTPUT = 1_000_000  # characters of all outputs of a notebook
+MAX_SHOWN = 500  # outputs of a cell, besides what it printed
 MAX_MESSAGE = 2000
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
@@ -73,8 +74,8 @@ def allowed(answer: dict[str, Any], left: int) -> tuple[list[dict[str, Any]], in
         outputs.append({"output_type": "stream", "name": "stdout", "text": text})
         left -= len(text)
     shown = answer.get("shown")
-    for item in shown if type(shown) is list else []:
-        data = _data(item)
+    for item in shown[:MAX_SHOWN] if type(shown) is list else []:
+        data = _data(item, left)
         size = sum(map(len, data.values()))
         if data and size <= left:
             left -= size
@@ -87,15 +88,18 @@ def allowed(answer: dict[str, Any], left: int) -> tuple[list[dict[str, Any]], in
     return outputs, max(left, 0)
 
 
-def _data(item: Any) -> dict[str, str]:
-    """Return the harmless ones among an output's representations."""
+def _data(item: Any, left: int) -> dict[str, str]:
+    """Return the harmless ones among an output's representations, if they fit."""
     if type(item) is not dict:
         return {}
     kept = {}
     for kind, magic in IMAGES.items():
+        coded = item.get(kind)
+        if type(coded) is not str or len(coded) > 2 * left:
+            continue
         try:
-            raw = base64.b64decode(item.get(kind) or "", validate=False)
-        except (TypeError, ValueError, binascii.Error):
+            raw = base64.b64decode(coded, validate=False)
+        except (ValueError, binascii.Error):
             continue
         if raw.startswith(magic):
             kept[kind] = base64.b64encode(raw).decode()

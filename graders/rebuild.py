@@ -13,8 +13,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from IPython.core.inputtransformer2 import TransformerManager
-
 from securetrain.notebook_rules import (
     grading,
     is_check,
@@ -164,14 +162,13 @@ def _mark_needed(steps: list[Step]) -> list[Step]:
 
 
 def _plain(code: str) -> str | None:
-    """Return code without IPython's magics, None when it cannot be analysed."""
+    """Return code without idle magics, None when it is no plain Python."""
     code = IDLE.sub("", code)
     if NOT_OURS.search(code):
         return None
     try:
-        plain = TransformerManager().transform_cell(code)
-        symtable.symtable(plain, "cell", "exec")
-        return plain
+        symtable.symtable(code, "cell", "exec")
+        return code
     except Exception:  # whatever a student wrote
         return None
 

@@ -67,6 +67,13 @@ class Gone(Exception):
         self.limit, self.wall = limit, wall
 
 
+class OutOfTime(BaseException):
+    """Trusted code used up its CPU time on what a student handed in or answered.
+
+    No `except Exception` on the way takes it for something else.
+    """
+
+
 class NoJail(Exception):
     """This machine cannot jail anything; the message says what to install."""
 
@@ -362,7 +369,7 @@ class Student:
             raise Gone(reason, bool(self.watch.reason), self.watch.wall) from None
         except wire.Malformed as error:
             raise Gone(f"it answered with something unreadable ({error})") from None
-        except Exception as error:  # out of time: the next answer would be this one's
+        except OutOfTime as error:  # the next answer would be the rest of this one
             self.channel.close()
             raise Gone(str(error), limit=True) from None
         finally:

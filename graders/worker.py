@@ -23,7 +23,7 @@ from socket import socket
 from typing import Any
 
 from graders import checker, feedback, intake, rebuild, wire
-from graders.sandbox import Jail, Limits, NoJail
+from graders.sandbox import Jail, Limits, NoJail, OutOfTime
 from securetrain.notebook_rules import is_check, source
 
 ALWAYS = ["numpy", "matplotlib.pyplot"]  # what a student's own cells often want
@@ -57,29 +57,45 @@ def limits(reference_cpu: float, cpu: int | None) -> Limits:
 
 def grade(lab: dict, job: dict, jail: Jail, reference: Any, allowed: Limits) -> dict:
     """Grade one hand-in; return the result as plain data."""
-    started = time.process_time()
+    started, cpu = time.process_time(), allowed.cpu_step
     result = {key: job[key] for key in ("student", "topic", "name", "timestamp")}
     try:
         if job["refused"]:
             raise intake.Refused(job["refused"])
-        handed_in = intake.parse(job["content"], f"{job['name']}.ipynb")
-        plan = rebuild.plan(lab["master"], lab["released"], handed_in)
-    except (intake.Refused, RecursionError, MemoryError) as error:
+        with checker.bounded(cpu):
+            handed_in = intake.parse(job["content"], f"{job['name']}.ipynb")
+            plan = rebuild.plan(lab["master"], lab["released"], handed_in)
+    except (intake.Refused, RecursionError, MemoryError, OutOfTime) as error:
         plan = rebuild.plan(lab["master"], lab["released"], None)
-        return result | feedback.refused(plan, str(error) or "It is nested too deeply.")
+        return result | feedback.refused(plan, _unread(error))
     session = checker.Session(jail, allowed)
     try:
-        done = checker.mark(plan, reference, session, allowed.cpu_step)
+        done = checker.mark(plan, reference, session, cpu)
     finally:
         session.close()
+    try:
+        with checker.bounded(cpu):
+            notebook = feedback.build(plan, done)
+    except OutOfTime:
+        done.shown.clear()
+        done.notes.append("What your cells showed was too much to keep.")
+        notebook = feedback.build(plan, done)
     return result | {
         "status": "wall" if done.wall else "graded",
         "reason": "",
         "marks": [asdict(mark) for mark in done.marks],
         "notes": [feedback.line(said) for said in done.notes],
-        "notebook": feedback.build(plan, done),
+        "notebook": notebook,
         "cpu_seconds": time.process_time() - started + session.cpu_seconds,
     }
+
+
+def _unread(error: BaseException) -> str:
+    """Say why a hand-in could not be read."""
+    if isinstance(error, intake.Refused):
+        return str(error)
+    what = "takes too long to read" if isinstance(error, OutOfTime) else "is too deep"
+    return f"The notebook {what}: hand in one with ordinary cells."
 
 
 class Worker:
