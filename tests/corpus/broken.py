@@ -39,7 +39,7 @@ def _text(content: str | bytes, encoding: str = "utf-8") -> Callable:
     return write
 
 
-def _change(edit: Callable[[dict], object]) -> Callable:
+def edited(edit: Callable[[dict], object]) -> Callable:
     """Write a good notebook, changed."""
 
     def write(folder: Path, good: str) -> None:
@@ -50,13 +50,13 @@ def _change(edit: Callable[[dict], object]) -> Callable:
     return write
 
 
-def _cells(value: object) -> Callable:
-    return _change(lambda notebook: notebook.update(cells=value))
+def with_cells(value: object) -> Callable:
+    return edited(lambda notebook: notebook.update(cells=value))
 
 
 def _cell(**changed: object) -> Callable:
     """Change a cell of a good notebook."""
-    return _change(lambda notebook: notebook["cells"][4].update(changed))
+    return edited(lambda notebook: notebook["cells"][4].update(changed))
 
 
 def _truncated(folder: Path, good: str) -> None:
@@ -94,6 +94,10 @@ def _sparse(folder: Path, good: str) -> None:
         file.truncate(1 << 40)
 
 
+def _nul(folder: Path, good: str) -> None:
+    (folder / FILE).write_text(good.replace("Bring", "\0"), "utf-8")
+
+
 def _link(folder: Path, good: str) -> None:
     other = folder.parents[1] / "ada" / folder.name / FILE
     (folder / FILE).symlink_to(other)
@@ -101,6 +105,14 @@ def _link(folder: Path, good: str) -> None:
 
 def _device_link(folder: Path, good: str) -> None:
     (folder / FILE).symlink_to("/dev/zero")
+
+
+def _loop_link(folder: Path, good: str) -> None:
+    (folder / FILE).symlink_to(FILE)
+
+
+def _lost_link(folder: Path, good: str) -> None:
+    (folder / FILE).symlink_to("nowhere.ipynb")
 
 
 def _folder_link(folder: Path, good: str) -> None:
@@ -145,12 +157,9 @@ def _nothing(folder: Path, good: str) -> None:
     (folder / "readme.txt").write_text("Sorry")
 
 
-def _unreadable(folder: Path, good: str) -> None:
-    (folder / FILE).write_text(good)
-    (folder / FILE).chmod(0)
-
-
 KERNEL = {"name": "ir", "display_name": "R", "language": "R"}
+SHORT = {"kernelspec": {"name": "ir", "display_name": "R"}}
+SHORT |= {"language_info": {"name": "R"}}
 DEEP = '{"cells": ' + "[" * 200_000 + "]" * 200_000 + "}"
 AGAIN = ("hand it in",)
 
@@ -163,6 +172,11 @@ BROKEN: dict[str, Broken] = {
     "utf-16": Broken(_utf16, ("utf-8", *AGAIN)),
     "zip": Broken(_zip, ("utf-8", *AGAIN)),
     "zeros": Broken(_text(bytes(5000)), ("hand",)),
+    "nul": Broken(_nul, ("no whole notebook", *AGAIN)),
+    "digits": Broken(
+        _text('{"cells": [], "nbformat": 4, "size": ' + "9" * 9999 + "}"),
+        ("no whole notebook", *AGAIN),
+    ),
     "words": Broken(_text("My answer is 7."), ("notebook", "hand")),
     "html": Broken(_text("<html><body>Log in</body></html>"), ("notebook", "hand")),
     "json-list": Broken(_text("[1, 2]"), ("expected a notebook", "list", "hand")),
@@ -172,21 +186,24 @@ BROKEN: dict[str, Broken] = {
     "json-true": Broken(_text("true"), ("expected a notebook", "hand")),
     "json-nan": Broken(_text("NaN"), ("expected a notebook", "hand")),
     "deep": Broken(_text(DEEP), ("deep",)),
-    "no-cells": Broken(_change(lambda n: n.pop("cells")), ("no cells", "hand")),
-    "cells-null": Broken(_cells(None), ("cells", "hand")),
-    "cells-object": Broken(_cells({}), ("cells", "hand")),
-    "cells-numbers": Broken(_cells([1, 2]), ("cell 1", "number", "hand")),
-    "cells-lists": Broken(_cells([[]]), ("cell 1", "list", "hand")),
+    "no-cells": Broken(edited(lambda n: n.pop("cells")), ("no cells", "hand")),
+    "cells-null": Broken(with_cells(None), ("cells", "hand")),
+    "cells-object": Broken(with_cells({}), ("cells", "hand")),
+    "cells-numbers": Broken(with_cells([1, 2]), ("cell 1", "number", "hand")),
+    "cells-lists": Broken(with_cells([[]]), ("cell 1", "list", "hand")),
     "nbformat-3": Broken(
-        _change(lambda n: n.update(nbformat=3, worksheets=[{"cells": []}])),
+        edited(lambda n: n.update(nbformat=3, worksheets=[{"cells": []}])),
         ("format 4", "3", "jupyterlab"),
     ),
     "nbformat-text": Broken(
-        _change(lambda n: n.update(nbformat="4")), ("format 4", "jupyterlab")
+        edited(lambda n: n.update(nbformat="4")), ("format 4", "jupyterlab")
     ),
     "kernel-r": Broken(
-        _change(lambda n: n["metadata"].update(kernelspec=KERNEL)),
+        edited(lambda n: n["metadata"].update(kernelspec=KERNEL)),
         ("python", "kernel", "hand"),
+    ),
+    "kernel-r-short": Broken(
+        edited(lambda n: n.update(metadata=SHORT)), ("python", "kernel", "hand")
     ),
     "source-object": Broken(_cell(source={"a": 1}), ("cell 5", "source", "hand")),
     "source-numbers": Broken(_cell(source=[1, 2]), ("cell 5", "source", "hand")),
@@ -199,48 +216,16 @@ BROKEN: dict[str, Broken] = {
     "sparse": Broken(_sparse, ("mb", "clear outputs", *AGAIN)),
     "link": Broken(_link, ("symbolic link", "hand in")),
     "link-device": Broken(_device_link, ("symbolic link", "hand in")),
-    "link-folder": Broken(_folder_link, ("folder",)),
-    "file-as-folder": Broken(_folder_file, ("folder",)),
+    "link-loop": Broken(_loop_link, ("symbolic link", "hand in")),
+    "link-lost": Broken(_lost_link, ("symbolic link", "hand in")),
+    "link-folder": Broken(_folder_link, ("folder 01-clip", *AGAIN)),
+    "file-as-folder": Broken(_folder_file, ("folder 01-clip", *AGAIN)),
     "folder-as-file": Broken(_folder, ("file", "hand in")),
     "pipe": Broken(_pipe, ("file", "hand in")),
     "socket": Broken(_socket, ("hand in",)),
     "other-name": Broken(_other_name, ("no clip.ipynb", "Clip (1).ipynb", "hand it")),
     "odd-name": Broken(_odd_name, ("no clip.ipynb", "hand it")),
     "nothing": Broken(_nothing, ("no clip.ipynb", "hand it")),
-}
-
-# Odd, but readable: these keep their points.
-READABLE: dict[str, Callable[[Path, str], None]] = {
-    "byte-order-mark": lambda folder, good: (folder / FILE).write_text(
-        good, "utf-8-sig"
-    ),
-    "metadata-null": _change(lambda n: n.update(metadata=None)),
-    "metadata-gone": _change(lambda n: n.pop("metadata")),
-    "kernelspec-odd": _change(lambda n: n["metadata"].update(kernelspec=["python"])),
-    "number-nan": _change(lambda n: n["metadata"].update(size=float("nan"))),
-    "minor-odd": _change(lambda n: n.update(nbformat_minor=99, more=[1])),
-    "surrogates": lambda folder, good: (folder / FILE).write_text(
-        good.replace("try-clip", "x", 1).replace(
-            '"nbformat"', '"odd": "\\ud800\\udc00\\ud800", "nbformat"'
-        )
-    ),
-    "keys-twice": lambda folder, good: (folder / FILE).write_text(
-        '{"cells": [], "nbformat": 3, ' + good.lstrip().lstrip("{")
-    ),
-    "two-notebooks": lambda folder, good: (
-        (folder / FILE).write_text(good),
-        (folder / "other.ipynb").write_text("broken"),
-    ),
-    "other-files": lambda folder, good: (
-        (folder / FILE).write_text(good),
-        (folder / "data").mkdir(),
-        (folder / "data" / "securetrain.py").write_text("raise SystemExit"),
-        (folder / "timestamp.txt").write_text("not a time \x00\x1b[2J" * 99),
-    ),
-    "timestamp-folder": lambda folder, good: (
-        (folder / FILE).write_text(good),
-        (folder / "timestamp.txt").mkdir(),
-    ),
 }
 
 # Folders that are no student's name; the reason stands in the summary alone.
@@ -256,9 +241,11 @@ STUDENTS = (
     "x" * 100,
     "%s{0}",
     "a\udcffb",
+    "名前",
 )
 
 
 def unreadable(folder: Path, good: str) -> None:
     """Write a notebook that only root may read."""
-    _unreadable(folder, good)
+    (folder / FILE).write_text(good)
+    (folder / FILE).chmod(0)
