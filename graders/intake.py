@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -51,8 +52,19 @@ def collect(
         for folder in folders
         if not folder.name.startswith(".")
         and (not students or folder.name in students)
-        and os.path.lexists(folder / topic)
+        and _is_there(folder / topic)
     ]
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether something has this name; where we may not look, it may have."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _collect_one(folder: Path, topic: str, name: str) -> Submission:
@@ -64,9 +76,15 @@ def _collect_one(folder: Path, topic: str, name: str) -> Submission:
                 "digits and . _ @ + - only. Rename it."
             )
         for place in (folder, folder / topic):
-            if place.is_symlink() or not place.is_dir():
-                raise Refused(f"Expected a folder {place.name}, got something else.")
+            if not stat.S_ISDIR(os.lstat(place).st_mode):
+                raise Refused(
+                    f"Expected a folder {place.name} that holds {path.name}, got a "
+                    "link or a file. Hand it in again."
+                )
         content = read(path)
+    except OSError as error:
+        reason = f"The folder cannot be opened: {error.strerror}. Hand it in again."
+        return Submission(student, topic, name, refused=reason)
     except Refused as error:
         return Submission(student, topic, name, refused=str(error))
     try:
@@ -77,22 +95,12 @@ def _collect_one(folder: Path, topic: str, name: str) -> Submission:
 
 
 def read(path: Path) -> bytes:
-    """Return a hand-in's bytes; only an ordinary file of a sane size is opened.
+    """Return a hand-in's bytes; only an ordinary file of a sane size is read.
 
     Raises Refused with what was expected, what came and what to do.
     """
+    handle = _open(path)
     try:
-        # A link may lead to another student's work; a pipe would never end.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise Refused(_missing(path)) from None
-    except OSError as error:
-        linked = " (it is a symbolic link)" if path.is_symlink() else ""
-        raise Refused(
-            f"{path.name} cannot be opened{linked}: {error.strerror}. Hand in the "
-            "notebook itself, as an ordinary file."
-        ) from None
-    with open(handle, "rb") as file:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
             raise Refused(f"{path.name} is no ordinary file. Hand in the notebook.")
@@ -102,12 +110,35 @@ def read(path: Path) -> bytes:
                 f"{MAX_MEGABYTES} are taken. In JupyterLab choose Edit, Clear Outputs "
                 "of All Cells, save, and hand it in again."
             )
-        return file.read(MAX_MEGABYTES * 10**6 + 1)
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(MAX_MEGABYTES * 10**6 + 1)
+    finally:
+        os.close(handle)
+
+
+def _open(path: Path) -> int:
+    """Return a handle of whatever lies there: no link is followed, nothing awaited.
+
+    A link may lead to another student's work; a pipe would never end.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise Refused(_missing(path)) from None
+    except OSError as error:
+        linked = " (it is a symbolic link)" if error.errno == errno.ELOOP else ""
+        raise Refused(
+            f"{path.name} cannot be opened{linked}: {error.strerror}. Hand in the "
+            "notebook itself, as an ordinary file."
+        ) from None
 
 
 def _missing(path: Path) -> str:
     """Say which notebook is missing, and what lies there instead."""
-    there = sorted(p.name for p in path.parent.iterdir() if p.suffix == ".ipynb")
+    try:
+        there = sorted(p.name for p in path.parent.iterdir() if p.suffix == ".ipynb")
+    except OSError as error:
+        return f"No {path.name} is to be seen: {error.strerror}. Hand it in again."
     instead = f"; there is: {', '.join(there)[:200]}" if there else ""
     return f"No {path.name} was handed in{instead}. Hand it in under this very name."
 
@@ -134,12 +165,20 @@ def parse(content: bytes, name: str) -> dict[str, Any]:
         ) from None
     if fault := shape_fault(notebook):
         raise Refused(f"{name}: {fault}. Hand in the lab's own notebook.")
-    meta = notebook.get("metadata")
-    kernel = meta.get("kernelspec") if isinstance(meta, dict) else None
-    language = kernel.get("language") if isinstance(kernel, dict) else None
-    if isinstance(language, str) and language.lower() not in ("python", ""):
+    language = _language(notebook.get("metadata"))
+    if language.lower() not in ("python", ""):
         raise Refused(
             f"{name} was written for {language[:30]}, expected Python. In JupyterLab "
             "choose Kernel, Change Kernel, Python 3, save, and hand it in again."
         )
     return notebook
+
+
+def _language(metadata: Any) -> str:
+    """Return what a notebook says its code is written in, "" when it does not."""
+    for part, word in (("kernelspec", "language"), ("language_info", "name")):
+        facts = metadata.get(part) if isinstance(metadata, dict) else None
+        language = facts.get(word) if isinstance(facts, dict) else None
+        if isinstance(language, str) and language:
+            return language
+    return ""
