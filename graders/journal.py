@@ -81,7 +81,8 @@ class Journal:
         self._take(line)
 
     def _staged(self, submission: Submission) -> Path:
-        name = hashlib.sha256("/".join(key(submission)).encode()).hexdigest()[:32]
+        # As JSON: a folder's name may be no text at all.
+        name = hashlib.sha256(json.dumps(key(submission)).encode()).hexdigest()[:32]
         return self.staging / f"{name}.json"
 
     def stage(self, submission: Submission, digest: str, result: dict) -> None:
