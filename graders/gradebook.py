@@ -142,7 +142,7 @@ def _submitted(gradebook: Gradebook, result: dict[str, Any]) -> SubmittedNoteboo
     if result["timestamp"]:
         try:
             submission.timestamp = utils.parse_utc(result["timestamp"])
-        except (ValueError, OverflowError):
+        except (ValueError, ArithmeticError):
             submission.timestamp = None
     for notebook in submission.notebooks:
         if notebook.name == result["name"]:
