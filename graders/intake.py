@@ -50,7 +50,7 @@ def collect(
     return [
         _collect_one(folder, topic, name)
         for folder in folders
-        if not folder.name.startswith(".")
+        if folder.name != ".ipynb_checkpoints"
         and (not students or folder.name in students)
         and _is_there(folder / topic)
     ]
