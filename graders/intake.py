@@ -126,10 +126,10 @@ def _open(path: Path) -> int:
     except FileNotFoundError:
         raise Refused(_missing(path)) from None
     except OSError as error:
-        linked = " (it is a symbolic link)" if error.errno == errno.ELOOP else ""
+        linked = error.errno == errno.ELOOP
+        fault = "is a symbolic link" if linked else f"cannot be read: {error.strerror}"
         raise Refused(
-            f"{path.name} cannot be opened{linked}: {error.strerror}. Hand in the "
-            "notebook itself, as an ordinary file."
+            f"{path.name} {fault}. Hand in the notebook itself, as an ordinary file."
         ) from None
 
 
@@ -157,7 +157,9 @@ def parse(content: bytes, name: str) -> dict[str, Any]:
     try:
         notebook = json.loads(text)
     except RecursionError:
-        raise Refused(f"{name} is broken: it is nested too deeply.") from None
+        raise Refused(
+            f"{name} is nested too deeply. Hand in the lab's own notebook."
+        ) from None
     except ValueError as error:
         raise Refused(
             f"{name} is no whole notebook ({error}): perhaps the upload was cut off. "

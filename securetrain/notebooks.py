@@ -62,7 +62,9 @@ def shape_fault(notebook: Any) -> str | None:
         )
     if notebook.get("nbformat") != 4:
         came = notebook.get("nbformat")
-        return f"expected notebook format 4, got {came}; open and save it in JupyterLab"
+        return (
+            f"expected notebook format 4, got {came!r}; open and save it in JupyterLab"
+        )
     for number, cell in enumerate(notebook["cells"], 1):
         if not isinstance(cell, dict):
             return f"cell {number}: expected an object, got {_kind(cell)}"

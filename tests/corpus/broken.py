@@ -185,7 +185,7 @@ BROKEN: dict[str, Broken] = {
     "json-text": Broken(_text('"clip"'), ("expected a notebook", "text", "hand")),
     "json-true": Broken(_text("true"), ("expected a notebook", "hand")),
     "json-nan": Broken(_text("NaN"), ("expected a notebook", "hand")),
-    "deep": Broken(_text(DEEP), ("deep",)),
+    "deep": Broken(_text(DEEP), ("deep", "hand in")),
     "no-cells": Broken(edited(lambda n: n.pop("cells")), ("no cells", "hand")),
     "cells-null": Broken(with_cells(None), ("cells", "hand")),
     "cells-object": Broken(with_cells({}), ("cells", "hand")),
@@ -196,7 +196,7 @@ BROKEN: dict[str, Broken] = {
         ("format 4", "3", "jupyterlab"),
     ),
     "nbformat-text": Broken(
-        edited(lambda n: n.update(nbformat="4")), ("format 4", "jupyterlab")
+        edited(lambda n: n.update(nbformat="4")), ("got '4'", "jupyterlab")
     ),
     "kernel-r": Broken(
         edited(lambda n: n["metadata"].update(kernelspec=KERNEL)),
