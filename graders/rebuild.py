@@ -7,6 +7,7 @@ that the student added run in the jail where they stand, and count for nothing.
 
 from __future__ import annotations
 
+import ast
 import re
 import symtable
 from collections import defaultdict
@@ -168,6 +169,7 @@ def _plain(code: str) -> str | None:
         return None
     try:
         symtable.symtable(code, "cell", "exec")
+        ast.parse(code)
         return code
     except Exception:  # whatever a student wrote
         return None
@@ -178,7 +180,7 @@ def used(code: str) -> set[str] | None:
     plain = _plain(code)
     if plain is None:
         return None
-    found: set[str] = set()
+    found = _changed(plain)
     tables = [symtable.symtable(plain, "cell", "exec")]
     while tables:
         table = tables.pop()
@@ -188,6 +190,15 @@ def used(code: str) -> set[str] | None:
                 found.add(symbol.get_name())
         tables += table.get_children()
     return found
+
+
+def _changed(plain: str) -> set[str]:
+    """Return the names in `n += 1` and `del n`, which a symbol table calls bound."""
+    targets: list[ast.expr] = []
+    for node in ast.walk(ast.parse(plain)):
+        targets += [node.target] if isinstance(node, ast.AugAssign) else []
+        targets += node.targets if isinstance(node, ast.Delete) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def bound(code: str) -> set[str]:
