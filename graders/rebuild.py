@@ -28,7 +28,7 @@ NOT_OURS = re.compile(
 )
 IDLE = re.compile(r"^%(check|matplotlib)\b.*$", re.M)  # magics that bind no name
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
-LINK = re.compile(r"\]\s*([(:])")
+LINK = re.compile(r"\](\s*)([(:])")
 MAX_FREE_CELLS = 200
 
 
@@ -127,7 +127,8 @@ def harmless_markdown(text: str) -> str:
 
     A link may run a script, an image tells a stranger who reads when.
     """
-    return LINK.sub(lambda end: f"]&#{ord(end[1])};", TAG.sub("&lt;", text))
+    text = TAG.sub("&lt;", text)
+    return LINK.sub(lambda end: f"]{end[1]}&#{ord(end[2])};", text)
 
 
 def _free(word: str, number: int, code: str, ours: bool) -> Step:
