@@ -250,7 +250,7 @@ def test_other_parameters_are_the_students_own_cell(plan, mine):
 def test_many_added_cells_are_noted_and_none_runs(plan, mine):
     for number in range(198):
         add(mine, "data", code_cell(f"x = {number}"))
-    assert len(free(plan(mine))) == 200 and plan(mine).notes == ()
+    assert len(free(plan(mine))) == 199 and plan(mine).notes == ()
     add(mine, "data", code_cell("y = 1"))
     made = plan(mine)
     assert free(made) == [] and step(made, "clip").code == RIGHT["clip"]
