@@ -1,0 +1,380 @@
+"""The trusted side: proxies, sessions that survive a death, and what a check says."""
+
+import copy
+import os
+import re
+import signal
+from contextlib import closing
+
+import numpy
+import pytest
+from corpus.classroom import SOURCE, prepare
+from corpus.forging import add, code_cell, find
+from corpus.lab import FULL
+
+from graders import checker, rebuild
+from graders.checker import Proxy, Reference, Session, explain
+from graders.sandbox import Gone, Jail, Limits, NoJail
+from graders.wire import Opaque
+from securetrain import notebooks
+
+LIMITS = Limits(cpu_step=2, cpu_total=8, memory_mb=600, processes=32, idle=3)
+DIE = "import os\nos._exit(0)"
+SPIN = "sum(range(10**18))"  # in C, out of reach of Python's signals
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("checker"))
+
+
+@pytest.fixture(scope="module")
+def master(room):
+    return notebooks.read(room.course / SOURCE)
+
+
+@pytest.fixture(scope="module")
+def jail():
+    with closing(Jail(["numpy"], slot=44)) as jail:
+        jail.wait()
+        yield jail
+
+
+@pytest.fixture
+def started(jail):
+    """Return a function that starts a student's process with some cells run."""
+    sessions = []
+
+    def start(*cells, limits=LIMITS):
+        sessions.append(Session(jail, limits))
+        for code in cells:
+            assert sessions[-1].run(code)["error"] is None
+        return sessions[-1]
+
+    yield start
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def marked(room, master, started):
+    """Return a function that marks a hand-in, of a lab that may have other cells."""
+
+    def run(notebook, cpu=10, session=None, **course):
+        solution = copy.deepcopy(master)
+        for word, code in course.items():
+            find(solution, word.replace("_", "-"))["source"] = code
+        whole = rebuild.plan(solution, room.lab, solution)
+        made = rebuild.plan(solution, room.lab, notebook)
+        return checker.mark(made, Reference(whole), session or started(), cpu)
+
+    yield run
+    signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def scores(done):
+    return {mark.id: mark.score for mark in done.marks}
+
+
+def says(done, word="check-clip"):
+    return next(mark.message for mark in done.marks if mark.id == word)
+
+
+# A student's function as a check sees it.
+
+
+def test_a_call_takes_all_kinds_of_arguments_there_and_back(started):
+    code = "def told(a, *b, c=1, **d):\n    return a, list(b), c, d"
+    told = Proxy(started(code), "told")
+    assert told.__name__ == "told"
+    assert told(1, (2, 3), {4}, c=None, e="é", f=b"\0") == (
+        *(1, [(2, 3), {4}], None),
+        {"e": "é", "f": b"\0"},
+    )
+    assert type(told(1)) is tuple
+
+
+def test_arrays_keep_their_type_and_shape(started):
+    twice = Proxy(started("def twice(x):\n    return x * 2"), "twice")
+    for kind in ("float32", "int8", "complex64"):
+        given = numpy.ones((2, 3), kind)
+        came = twice(given)
+        assert (came.dtype, came.shape) == (given.dtype, (2, 3))
+        assert (came == 2).all()
+
+
+def test_an_object_is_no_answer(started):
+    session = started(
+        "class Equal(list):\n    def __eq__(self, other): return True\n"
+        "def bare(): return Equal()\ndef packed(): return [Equal(), 7]"
+    )
+    with pytest.raises(TypeError, match="bare returned an object of type Equal; exp"):
+        Proxy(session, "bare")()
+    hidden, seven = Proxy(session, "packed")()
+    assert type(hidden) is Opaque and seven == 7
+    assert hidden != [] and hidden != hidden
+
+
+RAISES = """
+class Mine(Exception): pass
+def fail(kind):
+    raise {**globals(), **vars(__builtins__)}[kind]("so", 7)
+"""
+
+
+@pytest.mark.parametrize(
+    "kind, seen",
+    [
+        *[(kind.__name__, kind) for kind in (ValueError, KeyError, RecursionError)],
+        *[(name, RuntimeError) for name in ("Mine", "AssertionError", "Warning")],
+        *[(name, RuntimeError) for name in ("SystemExit", "KeyboardInterrupt")],
+    ],
+)
+def test_what_a_function_raises_a_check_may_catch(started, kind, seen):
+    """An AssertionError of the student's is none of the check's."""
+    with pytest.raises(seen) as caught:
+        Proxy(started(RAISES), "fail")(kind)
+    assert type(caught.value) is seen
+    assert caught.value.by_student == (kind, "('so', 7)", 4)
+    assert explain(caught.value) == (
+        f"Your function raised {kind}: ('so', 7), in line 4 of its cell"
+    )
+
+
+@pytest.mark.parametrize(
+    "body", ["x.sort()", "x[0] += 1", "x.append(0)", "x[:] = []", "x[2][0] = 5"]
+)
+def test_changing_what_was_given_fails_and_changes_nothing_here(started, body):
+    given = [3, 1, [2]] if "[2][0]" in body else [3, 1, 2]
+    before = copy.deepcopy(given)
+    touch = Proxy(started(f"def touch(x):\n    {body}\n    return 7"), "touch")
+    with pytest.raises(AssertionError, match="touch changed the data that it was giv"):
+        touch(given)
+    assert given == before
+
+
+def test_an_array_or_a_keyword_that_is_changed_fails_too(started):
+    session = started("def touch(*args, **k):\n    [*args, *k.values()][0][0] = 9")
+    for args, kwargs in (([numpy.zeros(2)], {}), ([], {"x": {0: 1}})):
+        with pytest.raises(AssertionError, match="work on a copy"):
+            Proxy(session, "touch")(*args, **kwargs)
+
+
+def test_giving_back_what_came_is_no_change(started):
+    given = [1.0, numpy.arange(3)]
+    came = Proxy(started("def same(x): return x"), "same")(given)
+    assert came[0] == 1.0 and came is not given
+
+
+def test_a_name_that_is_not_there(started):
+    session = started("")
+    with pytest.raises(NameError) as caught:
+        Proxy(session, "clip")()
+    assert "name 'clip' is not defined" in explain(caught.value)
+    assert session.get("clip")["error"][0] == "NameError"
+
+
+# A process that ends.
+
+
+def test_after_a_death_all_is_back_but_the_guilty_cell(started):
+    session = started("x = [1]", "y = x * 2")
+    first = session.student.watch
+    with pytest.raises(Gone, match="it ended its own process"):
+        session.run(f"z = 3\n{DIE}")
+    assert session.get("y")["value"] == [1, 1]
+    assert session.get("z")["error"][0] == "NameError"
+    session.run("z = y")
+    assert session.get("z")["value"] == [1, 1]
+    session.close()
+    second = session.student.watch
+    assert session.cpu_seconds == first.cpu_seconds + second.cpu_seconds
+
+
+def test_a_call_that_ends_the_process_is_survived(started):
+    session = started(f"def die():\n    {DIE.replace(chr(10), ';')}", "x = 7")
+    with pytest.raises(Gone):
+        Proxy(session, "die")()
+    assert session.get("x")["value"] == 7
+
+
+def test_there_are_three_new_starts_and_no_more(started):
+    session = started("x = 7")
+    for _ in range(3):
+        with pytest.raises(Gone):
+            session.run(DIE)
+        assert session.get("x")["value"] == 7
+    for _ in range(2):
+        with pytest.raises(Gone, match="it ended its own process"):
+            session.run(DIE)
+    with pytest.raises(Gone, match="it ended its own process"):
+        session.get("x")
+
+
+def test_one_that_a_limit_ended_gets_no_second_process(started):
+    session = started("x = 7", limits=Limits(cpu_step=1, cpu_total=2))
+    for _ in range(2):
+        with pytest.raises(Gone, match="more than 2 seconds of CPU time") as caught:
+            session.run(SPIN)
+    assert session.restarts == 1 and not caught.value.wall
+    assert session.cpu_seconds == session.student.watch.cpu_seconds > 2
+
+
+# A whole hand-in.
+
+
+def test_right_answers_earn_every_point_and_words_wait(room, marked):
+    done = marked(room.answer())
+    assert scores(done) == FULL | {"limits": None}
+    assert {mark.message for mark in done.marks} == {""} and done.notes == []
+    assert done.shown["clip"]["error"] is None
+
+
+def test_the_untouched_lab_says_what_is_not_answered(room, marked):
+    done = marked(room.lab)
+    assert set(scores(done).values()) == {0.0}
+    for word in FULL:
+        assert says(done, word).startswith("This task is not answered yet")
+    assert says(done, "limits") == "No answer was written."
+
+
+@pytest.mark.parametrize(
+    "code, message",
+    [
+        ("def clip(v, l):\n    return v", "a value above the limit came through"),
+        ("def clip(v, l):\n    v.clear()\n    return v", "clip changed the data"),
+        (
+            "def clip(v, l):\n    return 1 / 0",
+            "Your function raised ZeroDivisionError: division by zero, in line 2 of",
+        ),
+        ("clip = 7", "Your function raised TypeError: 'int' object is not callable"),
+        ("def clip(v, l):\n    return 7", "could not use what your function returned"),
+        ("def clip(v, l):\n    return print", "returned an object of type builtin_f"),
+        ("def clip(v): return v", "takes 1 positional argument but 2 were given"),
+        ("def clip(", "name 'clip' is not defined"),
+        ("", "name 'clip' is not defined"),
+        (f"def clip(v, l):\n    {DIE.replace(chr(10), ';')}", "Your code was stopped"),
+    ],
+)
+def test_a_wrong_answer_is_told_why_and_costs_its_own_points(
+    room, marked, code, message
+):
+    done = marked(room.answer(clip=code))
+    assert scores(done) == FULL | {"check-clip": 0.0, "limits": None}
+    assert message in says(done)
+
+
+def test_a_cell_that_ends_the_process_is_noted_and_costs_nothing(room, marked):
+    notebook = room.answer()
+    add(notebook, "parameters", code_cell(DIE))
+    done = marked(notebook)
+    assert scores(done) == FULL | {"limits": None}
+    (note,) = done.notes
+    assert note.startswith("The cell 'parameters-free-0' was stopped: it ended its own")
+
+
+def test_a_message_is_short_and_plain(room, marked):
+    """It goes to terminals, to JSON and into the gradebook."""
+    evil = "def clip(v, l):\n    raise ValueError('\\x1b[2J\\x00owned' + 'm' * 10**6)"
+    message = says(marked(room.answer(clip=evil)))
+    assert "owned" in message and len(message) < 2100
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", message)
+
+
+def test_an_answer_that_makes_the_check_spin_is_stopped(room, marked):
+    spins = room.answer(clip="def clip(v, l):\n    return range(10**18)")
+    look = "for value in clip([9.0], 2.0):\n    assert value <= 2.0 or value > 2"
+    done = marked(spins, cpu=1, check_clip=look)
+    assert scores(done) == FULL | {"check-clip": 0.0, "limits": None}
+    assert "it took too much CPU time; is the value far too large?" in says(done)
+
+
+def test_an_answer_may_be_a_value(room, marked):
+    """What a cell assigns is fetched; the names inside a comprehension are not."""
+    table = "TABLE = {n: f'{n}' for n in range(3)}\nLIMIT: float = 2.0"
+    course = {"clip": table, "check_clip": "assert (TABLE[2], LIMIT) == ('2', 2)"}
+    assert scores(marked(room.answer(clip=table), **course))["check-clip"] == 2
+    done = marked(room.answer(clip="TABLE = {2: '2'}"), **course)
+    assert says(done) == "Your answer does not define 'LIMIT'."
+    done = marked(room.answer(clip="TABLE = LIMIT = print"), **course)
+    assert scores(done)["check-clip"] == 0
+
+
+def test_a_jail_that_breaks_is_no_fault_of_the_students(room, marked):
+    with closing(Jail(["numpy"], slot=45)) as own:
+        own.wait()
+        check = "import os\nif type(clip).__name__ == 'Proxy':\n    "
+        check += f"os.kill({own.process.pid}, 9)\n    clip([1.0], 2.0)"
+        session = Session(own, LIMITS)
+        with pytest.raises(NoJail, match="The jail has gone"):
+            marked(room.answer(), session=session, check_clip=check)
+
+
+# What a check says.
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (AssertionError("too loud"), "too loud"),
+        (AssertionError(), "The check failed."),
+        (Gone("it slept", limit=True), "Your code was stopped: it slept."),
+        (KeyError("a"), "could not use what your function returned: KeyError: 'a'"),
+        (NameError("x", name="x"), "Your answer does not define 'x'."),
+    ],
+)
+def test_an_error_in_a_students_words(error, message):
+    assert message in explain(error)
+
+
+def test_a_students_error_names_its_line_where_there_is_one():
+    error = ValueError("no")
+    error.by_student = ("ValueError", "no", 3)
+    assert (
+        explain(error) == "Your function raised ValueError: no, in line 3 of its cell"
+    )
+    error.by_student = ("ValueError", "no", 0)
+    assert explain(error) == "Your function raised ValueError: no"
+    error.by_student = ("NotImplementedError", "later", 2)
+    assert explain(error).startswith("Your function raised NotImplementedError: later")
+
+
+# The course's own answers, and the process that a checker is.
+
+
+def test_the_courses_own_answers_must_pass(room, master):
+    reference = Reference(rebuild.plan(master, room.lab, master))
+    assert reference.answered == {"clip": {"clip": True}, "flag": {"flag": True}}
+    assert set(reference.given["data"]) == {"random", "noise", "loudest"}
+    wrong = copy.deepcopy(master)
+    find(wrong, "flag")["source"] = "def flag(values, share): return []"
+    with pytest.raises(ValueError) as caught:
+        Reference(rebuild.plan(wrong, room.lab, wrong))
+    assert str(caught.value) == (
+        "the course's own notebook fails in cell 'check-flag' with this seed: "
+        "AssertionError: nothing was flagged: the loud values stay in"
+    )
+
+
+def ended(child, pipe):
+    with open(pipe, "rb") as file:
+        said = file.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def test_what_a_child_changes_ends_with_it():
+    here = []
+
+    def work():
+        here.append(1)
+        return b"x" * 300_000
+
+    assert ended(*checker.in_child(work, 10)) == (0, b"x" * 300_000)
+    assert here == []
+
+
+def test_a_child_that_spins_or_fails_says_nothing(capfd):
+    status, said = ended(*checker.in_child(lambda: sum(range(10**18)), 1))
+    assert status < 0 and said == b""
+    assert ended(*checker.in_child(lambda: 1 / 0, 10)) == (1, b"")
+    assert "ZeroDivisionError" in capfd.readouterr().err
