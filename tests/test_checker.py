@@ -115,8 +115,7 @@ def test_an_object_is_no_answer(started):
     assert hidden != [] and hidden != hidden
 
 
-RAISES = """
-class Mine(Exception): pass
+RAISES = """class Mine(Exception): pass
 def fail(kind):
     raise {**globals(), **vars(__builtins__)}[kind]("so", 7)
 """
@@ -135,9 +134,9 @@ def test_what_a_function_raises_a_check_may_catch(started, kind, seen):
     with pytest.raises(seen) as caught:
         Proxy(started(RAISES), "fail")(kind)
     assert type(caught.value) is seen
-    assert caught.value.by_student == (kind, "('so', 7)", 4)
+    assert caught.value.by_student == (kind, "('so', 7)", 3)
     assert explain(caught.value) == (
-        f"Your function raised {kind}: ('so', 7), in line 4 of its cell"
+        f"Your function raised {kind}: ('so', 7), in line 3 of its cell"
     )
 
 
@@ -186,9 +185,17 @@ def test_after_a_death_all_is_back_but_the_guilty_cell(started):
     assert session.get("z")["error"][0] == "NameError"
     session.run("z = y")
     assert session.get("z")["value"] == [1, 1]
-    session.close()
-    second = session.student.watch
-    assert session.cpu_seconds == first.cpu_seconds + second.cpu_seconds
+    assert session.cpu_seconds >= first.cpu_seconds > 0
+
+
+def test_a_new_start_gives_no_new_cpu_time(started):
+    session = started("import time", limits=Limits(cpu_step=9, cpu_total=3))
+    burn = "while time.process_time() < 2: pass"
+    session.run(burn)
+    with pytest.raises(Gone, match="it ended its own process"):
+        session.run(DIE)
+    with pytest.raises(Gone, match="more than 3 seconds of CPU time"):
+        session.run(burn)
 
 
 def test_a_call_that_ends_the_process_is_survived(started):
