@@ -137,7 +137,7 @@ class Session:
         self.jail, self.limits, self.stack = jail, limits, contextlib.ExitStack()
         self.student: Student = self.stack.enter_context(jail.submission(limits))
         self.ran: list[str] = []
-        self.restarts, self.over, self.spent = 0, "", 0.0
+        self.restarts, self.over = 0, ""
 
     def run(self, code: str) -> dict[str, Any]:
         """Run a cell. Raises Gone when it ends the process."""
@@ -166,13 +166,13 @@ class Session:
 
     def _again(self, gone: Gone) -> None:
         """Start a new process and bring it to where the old one was."""
-        self.spent += self.student.watch.cpu_seconds
         self.stack.close()
         self.restarts += 1
         if gone.limit or self.restarts > RESTARTS:
             self.over = str(gone)
             return
-        self.student = self.stack.enter_context(self.jail.submission(self.limits))
+        again = self.jail.submission(self.limits, self.cpu_seconds)
+        self.student = self.stack.enter_context(again)
         try:
             for code in self.ran:
                 self.student.ask({"op": "run", "code": code})
@@ -182,7 +182,7 @@ class Session:
     @property
     def cpu_seconds(self) -> float:
         """What the student's processes have used."""
-        return self.spent + self.student.watch.cpu_seconds
+        return self.student.watch.cpu_seconds
 
     def close(self) -> None:
         """End the student's process."""

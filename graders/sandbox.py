@@ -225,9 +225,10 @@ class Jail:
         return line.decode().strip()
 
     @contextmanager
-    def submission(self, limits: Limits) -> Iterator[Student]:
+    def submission(self, limits: Limits, spent: float = 0.0) -> Iterator[Student]:
         """Start a process for a submission; when this ends, it and all its kin end.
 
+        spent: CPU seconds that the submission's earlier processes have used
         Raises NoJail when the kernel refuses it.
         """
         ours, theirs = socketpair()
@@ -242,7 +243,7 @@ class Jail:
                 "needs nested user namespaces: sysctl user.max_user_namespaces above 0."
             )
         parent = psutil.Process(self.process.pid)  # bubblewrap, whose child is ours
-        watch = Watch(parent if self.trust else parent.children()[0], limits)
+        watch = Watch(parent if self.trust else parent.children()[0], limits, spent)
         watch.start()
         try:
             yield Student(ours, watch)
@@ -264,9 +265,9 @@ class Jail:
 class Watch(threading.Thread):
     """Looks at a submission's processes and ends them when they exceed a limit."""
 
-    def __init__(self, parent: psutil.Process, limits: Limits) -> None:
+    def __init__(self, parent: psutil.Process, limits: Limits, spent: float) -> None:
         super().__init__(daemon=True)
-        self.parent, self.limits = parent, limits
+        self.parent, self.limits, self.before = parent, limits, spent
         self.done = threading.Event()
         self.awaited = False  # whether we wait for an answer
         self.reason, self.wall = "", False
@@ -276,8 +277,8 @@ class Watch(threading.Thread):
 
     @property
     def cpu_seconds(self) -> float:
-        """What the submission's processes have used, up to the last look."""
-        return sum(self.spent.values())
+        """What all of the submission's processes have used, up to the last look."""
+        return self.before + sum(self.spent.values())
 
     def run(self) -> None:
         while not self.done.wait(LOOK):
