@@ -22,7 +22,7 @@ from typing import Any
 
 from graders import confine
 from graders.rebuild import Plan, Step
-from graders.sandbox import Gone, Jail, Limits, OutOfTime, Student
+from graders.sandbox import Gone, Jail, Limits, NoJail, OutOfTime, Student
 from graders.wire import Opaque
 from securetrain.notebook_rules import grading
 
@@ -104,7 +104,10 @@ def _public(code: str) -> list[str]:
 
 
 def execute(code: str, names: dict[str, Any], cell: str) -> BaseException | None:
-    """Run trusted code quietly; return what it raised."""
+    """Run trusted code quietly; return what it raised.
+
+    Raises NoJail, which says nothing about the code.
+    """
     quiet = io.StringIO()
     try:
         with (
@@ -114,6 +117,8 @@ def execute(code: str, names: dict[str, Any], cell: str) -> BaseException | None
         ):
             warnings.simplefilter("ignore")
             exec(compile(code, f"<{cell}>", "exec"), names)
+    except NoJail:
+        raise
     except (Exception, OutOfTime) as error:
         return error
     return None

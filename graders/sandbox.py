@@ -214,6 +214,20 @@ class Jail:
                 f" above 0; Ubuntu: an AppArmor profile for bwrap). It said: {said}"
             )
 
+    def _say(self, word: bytes, rights: list[Any]) -> str:
+        """Tell the warm parent something; return its answer.
+
+        Raises NoJail when it has gone, which is no fault of a submission's.
+        """
+        try:
+            self.control.sendmsg([word], rights)
+            said = self._line()
+        except OSError:
+            said = ""
+        if not said:
+            raise NoJail("The jail has gone: something outside it ended its process.")
+        return said
+
     def _line(self) -> str:
         """Return the next line that the warm parent says, "" when it has gone."""
         line = b""
@@ -234,25 +248,31 @@ class Jail:
         ours, theirs = socketpair()
         rights = [(SOL_SOCKET, SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
         options = asdict(limits) | {"real_user": self.real_user, "trust": self.trust}
-        self.control.sendmsg([json.dumps(options).encode()], rights)
-        theirs.close()
-        if (said := self._line()) != "started":
-            ours.close()
-            raise NoJail(
-                f"The jail cannot start a submission ({said or 'it has gone'}). It "
-                "needs nested user namespaces: sysctl user.max_user_namespaces above 0."
-            )
-        parent = psutil.Process(self.process.pid)  # bubblewrap, whose child is ours
-        watch = Watch(parent if self.trust else parent.children()[0], limits, spent)
-        watch.start()
+        with ours:
+            with theirs:
+                said = self._say(json.dumps(options).encode(), rights)
+            if said != "started":
+                raise NoJail(
+                    f"The jail cannot start a submission ({said}). It needs nested "
+                    "user namespaces: sysctl user.max_user_namespaces above 0."
+                )
+            watch = Watch(self._parent(), limits, spent)
+            watch.start()
+            try:
+                yield Student(ours, watch)
+            finally:
+                watch.done.set()
+                watch.join()
+                ours.close()
+                self._say(b"stop", [])
+
+    def _parent(self) -> psutil.Process:
+        """Return the warm parent: bubblewrap's child, or without a jail our own."""
         try:
-            yield Student(ours, watch)
-        finally:
-            watch.done.set()
-            watch.join()
-            ours.close()
-            self.control.sendall(b"stop")
-            self._line()
+            process = psutil.Process(self.process.pid)
+            return process if self.trust else process.children()[0]
+        except (psutil.Error, IndexError):
+            raise NoJail("The jail has gone: its process has ended.") from None
 
     def close(self) -> None:
         """End the jail and everything in it."""

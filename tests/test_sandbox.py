@@ -533,7 +533,7 @@ def test_a_wild_submission_leaves_its_neighbour_alone(jail):
 def test_when_the_jail_is_closed_all_in_it_ends():
     with closing(Jail([], slot=43)) as own:
         own.wait()
-        with pytest.raises(OSError), own.submission(WIDE) as student:
+        with pytest.raises(NoJail), own.submission(WIDE) as student:
             run(student, "import os\nos.fork() or os.setsid()")
             inside = psutil.Process(own.process.pid).children(recursive=True)
             assert len(inside) >= 4
