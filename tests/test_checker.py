@@ -185,7 +185,7 @@ def test_after_a_death_all_is_back_but_the_guilty_cell(started):
     assert session.get("z")["error"][0] == "NameError"
     session.run("z = y")
     assert session.get("z")["value"] == [1, 1]
-    assert session.cpu_seconds >= first.cpu_seconds > 0
+    assert session.cpu_seconds >= first.cpu_seconds
 
 
 def test_a_new_start_gives_no_new_cpu_time(started):
