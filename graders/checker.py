@@ -87,7 +87,8 @@ class Reference:
                 self.given[step.id] = changed
             elif step.kind == "answer":
                 answered = _public(step.code)
-                self.answered[step.id] = {n: callable(self.names[n]) for n in answered}
+                bound = {n: self.names[n] for n in answered if n in self.names}
+                self.answered[step.id] = {n: callable(v) for n, v in bound.items()}
         self.cpu_seconds = time.process_time() - started
 
 
@@ -98,8 +99,13 @@ def _public(code: str) -> list[str]:
         if isinstance(node, ast.FunctionDef):
             found.append(node.name)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-            names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
-            found += [n.id for n in names if isinstance(n.ctx, ast.Store)]
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [name for target in targets for name in ast.walk(target)]
+            found += [
+                name.id
+                for name in names
+                if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+            ]
     return found
 
 
