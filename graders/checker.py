@@ -319,6 +319,8 @@ def explain(error: BaseException) -> str:
         return f"Your function raised {name}: {message}{where}"
     if isinstance(error, AssertionError):
         return str(error) or "The check failed."
+    if isinstance(error, NameError) and error.name:  # the course's own answers have it
+        return f"Your answer does not define '{error.name}'."
     return (
         "The check could not use what your function returned: "
         f"{type(error).__name__}: {error}"
