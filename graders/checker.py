@@ -23,6 +23,7 @@ from typing import Any
 from graders import confine
 from graders.rebuild import Plan, Step
 from graders.sandbox import Gone, Jail, Limits, NoJail, OutOfTime, Student
+from graders.text import clean
 from graders.wire import Opaque
 from securetrain.notebook_rules import grading
 
@@ -304,7 +305,8 @@ def _check(step: Step, names: dict[str, Any], done: Marked) -> Mark:
 
 def _missed(step: Step, error: BaseException) -> Mark:
     """Return the mark of a check that failed, with the reason."""
-    return Mark(step.id, float(grading(step.cell)["points"]), 0.0, explain(error))
+    points = float(grading(step.cell)["points"])
+    return Mark(step.id, points, 0.0, clean(explain(error)))
 
 
 def explain(error: BaseException) -> str:

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from typing import Any
 
 from graders.checker import Mark, Marked
-from graders.rebuild import Plan, Step, harmless_markdown
+from graders.rebuild import Plan, Step
+from graders.text import clean, harmless_markdown, line
 from securetrain.notebook_rules import grading, source
 from securetrain.notebooks import METADATA
 
 MAX_OUTPUT = 1_000_000  # characters of all outputs of a notebook
 MAX_SHOWN = 500  # outputs of a cell, besides what it printed
-MAX_MESSAGE = 2000
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 IMAGES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 CUT = "\n[cut: a notebook shows at most 1 MB of output]"
-
-
-def clean(text: Any, limit: int = MAX_MESSAGE) -> str:
-    """Return text without control characters, of at most `limit` characters."""
-    text = str(text)[: limit + 1].encode("utf-8", "replace").decode()
-    text = CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return text if len(text) <= limit else text[:limit] + " …"
-
-
-def line(text: Any) -> str:
-    """Return text as one line, for a terminal or a list."""
-    return " ".join(clean(text).split())
 
 
 def build(plan: Plan, done: Marked) -> dict[str, Any]:
@@ -56,7 +42,6 @@ def _outputs(
 ) -> tuple[list[dict[str, Any]], int]:
     """Return what a cell shows, and how many characters are left for the others."""
     if mark is not None:
-        mark.message = clean(mark.message)
         return ([error("AssertionError", mark.message)] if mark.message else []), left
     if step.id not in done.shown:
         return [], left

@@ -14,6 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from graders.text import harmless_markdown
 from securetrain.notebook_rules import (
     grading,
     is_check,
@@ -27,8 +28,6 @@ NOT_OURS = re.compile(
     r"^\s*[%!?]|\b(globals|locals|vars|exec|eval|get_ipython)\b", re.M
 )
 IDLE = re.compile(r"^%(check|matplotlib)\b.*$", re.M)  # magics that bind no name
-TAG = re.compile(r"<(?=[A-Za-z/!?])")
-LINK = re.compile(r"\](\s*)([(:])")
 MAX_FREE_CELLS = 200
 
 
@@ -120,15 +119,6 @@ def _answer(cell: Cell, shown: Cell, answer: str | None) -> Step:
         return Step("prose", cell["id"], text, shown | {"source": harmless})
     code = source(shown) if answer is None else answer
     return Step("answer", cell["id"], code, shown | {"source": code})
-
-
-def harmless_markdown(text: str) -> str:
-    """Return prose that shows as it is, without tags, links and images in a page.
-
-    A link may run a script, an image tells a stranger who reads when.
-    """
-    text = TAG.sub("&lt;", text)
-    return LINK.sub(lambda end: f"]{end[1]}&#{ord(end[2])};", text)
 
 
 def _free(word: str, number: int, code: str, ours: bool) -> Step:

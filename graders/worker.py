@@ -24,6 +24,7 @@ from typing import Any
 
 from graders import checker, feedback, intake, rebuild, wire
 from graders.sandbox import Jail, Limits, NoJail, OutOfTime
+from graders.text import line
 from securetrain.notebook_rules import is_check, source
 
 ALWAYS = ["numpy", "matplotlib.pyplot"]  # what a student's own cells often want
@@ -84,7 +85,7 @@ def grade(lab: dict, job: dict, jail: Jail, reference: Any, allowed: Limits) -> 
         "status": "wall" if done.wall else "graded",
         "reason": "",
         "marks": [asdict(mark) for mark in done.marks],
-        "notes": [feedback.line(said) for said in done.notes],
+        "notes": [line(said) for said in done.notes],
         "notebook": notebook,
         "cpu_seconds": time.process_time() - started + session.cpu_seconds,
     }

@@ -9,7 +9,8 @@ from corpus.forging import add, code_cell, find
 from corpus.lab import RIGHT
 
 from graders import rebuild
-from graders.rebuild import bound, harmless_markdown, used
+from graders.rebuild import bound, used
+from graders.text import harmless_markdown
 from securetrain import notebooks
 from securetrain.notebook_rules import grading, source
 
