@@ -54,7 +54,8 @@ def allowed(answer: dict[str, Any], left: int) -> tuple[list[dict[str, Any]], in
     answer: what the student's process says that the cell showed; anything may be in it
     """
     outputs: list[dict[str, Any]] = []
-    if text := clean(answer.get("text") or "", left):
+    text = answer.get("text")
+    if text := clean(text, left) if type(text) is str else "":
         text = text if len(text) <= left else text[:left] + CUT
         outputs.append({"output_type": "stream", "name": "stdout", "text": text})
         left -= len(text)
