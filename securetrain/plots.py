@@ -7,10 +7,13 @@ vermillion triangle, defended a blue square (Okabe and Ito's palette).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from torch import Tensor
+
+if TYPE_CHECKING:  # a lesson without a network draws without loading torch
+    from torch import Tensor
 
 CLEAN, ATTACKED, DEFENDED = "#7f7f7f", "#d55e00", "#0072b2"
 COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "defended": DEFENDED}

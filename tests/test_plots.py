@@ -1,5 +1,8 @@
 """Figures: axes in, axes out, and what a reader finds on them."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from matplotlib import colors
@@ -111,3 +114,14 @@ def test_heat_writes_each_rate_where_it_can_be_read():
     assert words(ax) == ["0.10", "0.90", "0.50", "0.00"]
     assert [text.get_color() for text in ax.texts][:2] == ["black", "white"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["r", "s"]
+
+
+def test_drawing_bars_loads_no_torch():
+    code = (
+        "import sys\n"
+        "from securetrain import plots\n"
+        "plots.bars({'a': {'clean': 1.0}}, 'title')\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr or "torch was imported"
