@@ -40,7 +40,7 @@ class Claim:
     def holds(self, value: float) -> bool:
         """Return whether `value` reaches the bar; NaN never does."""
         sign, limit = self.bar.split()
-        return COMPARE[sign](value, float(limit))
+        return COMPARE[sign](float(value), float(limit))
 
 
 @cache

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy
 import pytest
 
 from securetrain import catalogue, claims
@@ -99,6 +100,14 @@ def test_nan_is_recorded_as_a_miss(declare, made, shown):
     claims.claim("high", math.nan)
     (line,) = made()
     assert math.isnan(line["value"]) and line["reproduced"] is False
+
+
+def test_a_number_of_numpy_is_recorded_as_any_other(declare, made, shown):
+    declare(CLAIM)
+    claims.claim("high", numpy.float64(0.97))
+    assert made() == [
+        {"id": "high", "value": 0.97, "reproduced": True, "expected": True}
+    ]
 
 
 def test_without_the_variable_nothing_is_written(declare, monkeypatch, tmp_path, shown):
