@@ -140,10 +140,19 @@ def _append(path: Path, line: str) -> None:
 
 
 def events() -> list[dict]:
-    """Return every event, oldest first; a damaged line is skipped with a warning."""
+    """Return every event, oldest first; a damaged line is skipped with a warning.
+
+    A record that cannot be read gives a warning too, and counts as empty.
+    """
     try:
         lines = file().read_bytes().split(b"\n")
     except FileNotFoundError:
+        return []
+    except OSError as error:
+        warnings.warn(
+            f"Your record could not be read ({error}). Everything else works.",
+            stacklevel=2,
+        )
         return []
     found = []
     for number, line in enumerate(lines, start=1):

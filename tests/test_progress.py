@@ -113,6 +113,14 @@ def test_a_folder_that_cannot_be_written_warns_and_goes_on(
     assert "One sticker" in capsys.readouterr().out
 
 
+def test_a_record_that_cannot_be_read_warns_and_counts_as_empty(work: Path) -> None:
+    work.write_text("a file stands where the folder belongs")
+    with pytest.warns(UserWarning, match="Your record could not be read"):
+        assert progress.events() == []
+    with pytest.warns(UserWarning, match="Your record could not be read"):
+        assert progress.summary()[LESSON] == progress.Summary()
+
+
 def test_a_full_disk_warns_and_the_torn_line_hurts_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
