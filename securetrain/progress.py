@@ -1,4 +1,4 @@
-"""The learner's own record: what was started, answered and finished.
+"""The learner's own record: what was started, answered, rated and finished.
 
 One line of JSON an event, shaped like an xAPI statement, in `work/progress.jsonl`.
 The record names nobody and never leaves this machine.
@@ -22,6 +22,7 @@ VERBS = {
     "started": "http://adlnet.gov/expapi/verbs/initialized",
     "answered": "http://adlnet.gov/expapi/verbs/answered",
     "checked": "http://adlnet.gov/expapi/verbs/attempted",
+    "rated": "http://id.tincanapi.com/verb/rated",
     "finished": "http://adlnet.gov/expapi/verbs/completed",
 }
 
@@ -89,17 +90,19 @@ def record(
     part: str = "",
     success: bool | None = None,
     response: str = "",
+    score: dict[str, int] | None = None,
 ) -> None:
     """Append one event to the record.
 
     verb: a key of `VERBS`; part: the question or check inside the unit
+    score: a rating with its range, {"raw": 4, "min": 1, "max": 5}
     A folder that cannot be written gives a warning, as a lesson must go on.
     Raises ValueError for an unknown verb or unit.
     """
     if verb not in VERBS:
         raise ValueError(f"Unknown verb '{verb}', expected one of {', '.join(VERBS)}.")
     target = catalogue.unit(unit_id).id + (f"#{part}" if part else "")
-    result = {"success": success, "response": response or None}
+    result = {"success": success, "response": response or None, "score": score}
     try:
         _append(file(), json.dumps(_event(verb, target, result), ensure_ascii=False))
     except OSError as error:

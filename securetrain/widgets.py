@@ -7,6 +7,8 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from securetrain import risk_map
+
 STATIC = Path(__file__).parent / "static"
 
 
@@ -17,6 +19,12 @@ class Widget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return self.in_words()
+
+
+def _style(*names: str) -> str:
+    """Return front.css and more style sheets of `static/` as one text."""
+    sheets = ("front.css", *names)
+    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in sheets)
 
 
 class Slider(Widget):
@@ -57,3 +65,54 @@ class Quiz(Widget):
             lines += ["", f"{number}. {question['question']}"]
             lines += [f"   - {answer}" for answer in question["answers"]]
         return "\n".join(lines)
+
+
+class Survey(Widget):
+    """Ten statements to rate from 1 to 5; `survey.show` stores what comes back.
+
+    items: [{"id", "stage", "text"}]; scale: what 1 to 5 mean
+    stored: item id -> rating, as the learner's record has it
+    saves: grows with every answer of the kernel; status: what it says
+    """
+
+    _esm = STATIC / "survey.js"
+    _css = _style("survey.css")
+    question = traitlets.Unicode().tag(sync=True)
+    scale = traitlets.List().tag(sync=True)
+    items = traitlets.List().tag(sync=True)
+    stored = traitlets.Dict().tag(sync=True)
+    saves = traitlets.Int().tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)
+
+    def in_words(self) -> str:
+        """Return the statements as text, with what is stored."""
+        ends = f"1 is {self.scale[0]}, {len(self.scale)} is {self.scale[-1]}"
+        lines = [f"Survey: {self.question} ({ends})"]
+        for item in self.items:
+            rating = self.stored.get(item["id"], "not answered")
+            lines.append(f"- {item['stage']}: {item['text']} [{rating}]")
+        lines += [self.status, "Run this cell in JupyterLab to answer."]
+        return "\n".join(lines)
+
+
+class RiskMap(Widget):
+    """The map of `risk_map.show`; where no widget runs, the same as tables or text.
+
+    stages: [{"name", "threats": [{"id", "title", "harm", "wrong", "stops", …}]}]
+    harms, roles: key -> words, to choose from
+    """
+
+    _esm = STATIC / "map.js"
+    _css = _style("map.css")
+    stages = traitlets.List().tag(sync=True)
+    harms = traitlets.Dict().tag(sync=True)
+    roles = traitlets.Dict().tag(sync=True)
+
+    def in_words(self) -> str:
+        """Return every threat as text."""
+        return risk_map.as_text()
+
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
+        """Add the tables that a page without widgets shows."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        return {**data, "text/html": risk_map.as_html()}, metadata

@@ -1,4 +1,7 @@
-"""JupyterLab as `securetrain lab` starts it, seen by a headless Chromium."""
+"""JupyterLab as `securetrain lab` starts it, seen by a headless Chromium.
+
+Screenshots go to build/screenshots/.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, Page, WebSocket, sync_playwright
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import (
+    BrowserContext,
+    Locator,
+    Page,
+    WebSocket,
+    expect,
+    sync_playwright,
+)
 
+ROOT = Path(__file__).parents[1]
+SHOTS = ROOT / "build" / "screenshots"
+TAB = ".lm-DockPanel-tabBar .lm-TabBar-tabLabel"
+SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+SECOND = 1000  # milliseconds
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOCAL = ("127.0.0.1", "localhost")
 FLAGS = [
@@ -139,3 +156,67 @@ def browser(scratch: Path, seen: Seen, **options: object) -> Iterator[Page]:
             yield context.pages[0]
         finally:
             context.close()
+
+
+def course_copy(here: Path) -> Path:
+    """Copy the course, as JupyterLab saves what it runs; skip without Chromium."""
+    if CHROMIUM is None:
+        message = (
+            "NOT TESTED in a browser: there is no Chromium. "
+            "Debian, Ubuntu: sudo apt install chromium"
+        )
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
+    for folder in ("course", "labs"):
+        shutil.copytree(ROOT / folder, here / folder)
+    return here
+
+
+def shot(page: Page, name: str) -> None:
+    """Save a screenshot for people to look at."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def wait_idle(page: Page) -> None:
+    """Wait until a notebook is drawn and its kernel is ready."""
+    panel = page.locator(SHOWN)
+    expect(panel.locator("h1")).to_be_visible(timeout=90 * SECOND)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text(
+        "| Idle", timeout=60 * SECOND
+    )
+
+
+def run_all(page: Page) -> None:
+    """Run every cell of the notebook that is shown, and wait for the last one."""
+    panel = page.locator(SHOWN)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    first = panel.locator(".jp-CodeCell .jp-InputPrompt").first
+    expect(first).not_to_have_text("[ ]:", timeout=60 * SECOND)
+    page.wait_for_function(
+        """() => [...document.querySelectorAll(
+            ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell .jp-InputPrompt"
+        )].every((prompt) => /^\\[\\d+\\]:$/.test(prompt.textContent))""",
+        timeout=400 * SECOND,
+    )
+
+
+def go_dark(page: Page) -> None:
+    """Choose JupyterLab's dark theme, as a learner does."""
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_text("Theme", exact=True).hover()
+    page.get_by_text("JupyterLab Dark", exact=True).click()
+    dark = page.locator("body[data-jp-theme-light=false]")
+    expect(dark).to_be_attached(timeout=30 * SECOND)
+
+
+def faults(page: Page, part: Locator, selector: str) -> list[str]:
+    """Return what axe finds serious or critical inside one of our parts."""
+    part.first.scroll_into_view_if_needed()
+    found = Axe().run(page, context=selector).response["violations"]
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]

@@ -6,40 +6,37 @@ What a learner does is done by keyboard. Screenshots go to build/screenshots/.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser_lab import CHROMIUM, Seen, browser, served
+from browser_lab import (
+    SECOND,
+    SHOWN,
+    TAB,
+    Seen,
+    browser,
+    course_copy,
+    faults,
+    go_dark,
+    run_all,
+    served,
+    shot,
+    wait_idle,
+)
 from playwright.sync_api import Locator, Page, expect
 
 from securetrain import catalogue, quiz
 
-ROOT = Path(__file__).parents[1]
-SHOTS = ROOT / "build" / "screenshots"
-LESSON = catalogue.units()[0]
-TAB = ".lm-DockPanel-tabBar .lm-TabBar-tabLabel"
-SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden)"
-SECOND = 1000  # milliseconds
+FIRST = catalogue.units()[0]
+LESSON = catalogue.unit("13-poisoning/1-one-sticker")  # it has a slider and figures
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the course, as JupyterLab saves what it runs."""
-    if CHROMIUM is None:
-        message = (
-            "NOT TESTED in a browser: there is no Chromium. "
-            "Debian, Ubuntu: sudo apt install chromium"
-        )
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(message)
-    here = tmp_path_factory.mktemp("browser").resolve()
-    for folder in ("course", "labs"):
-        shutil.copytree(ROOT / folder, here / folder)
-    return here
+    return course_copy(tmp_path_factory.mktemp("browser").resolve())
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +48,10 @@ def seen() -> Seen:
 @pytest.fixture(scope="module")
 def page(course: Path, seen: Seen) -> Iterator[Page]:
     """The page that `securetrain lab` opens, ready and quiet."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
     scratch = course / "scratch"
     with served(course, scratch) as address, browser(scratch, seen) as opened:
         opened.goto(address)
-        _wait_idle(opened)
+        wait_idle(opened)
         shot(opened, "1-home")
         yield opened
 
@@ -79,50 +75,15 @@ def home(page: Page, tabs: list[str]) -> Locator:
 
 @pytest.fixture(scope="module")
 def lesson(page: Page, home: Locator) -> Locator:
-    """The first lesson, opened from the home page and run to its end."""
-    home.get_by_role("link", name="Start this lesson").focus()
+    """A lesson with everything in it, opened from the home page and run to its end."""
+    home.get_by_role("link", name=LESSON.title, exact=True).focus()
     page.keyboard.press("Enter")
     panel = page.locator(SHOWN)
     expect(panel.locator("h1")).to_contain_text(LESSON.title, timeout=60 * SECOND)
-    _wait_idle(page)
+    wait_idle(page)
     shot(page, "3-lesson")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    last = panel.locator(".jp-CodeCell .jp-InputPrompt").last
-    expect(last).to_have_text("[*]:", timeout=60 * SECOND)
-    page.wait_for_function(
-        """() => [...document.querySelectorAll(
-            ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell .jp-InputPrompt"
-        )].every((prompt) => /^\\[\\d+\\]:$/.test(prompt.textContent))""",
-        timeout=400 * SECOND,
-    )
+    run_all(page)
     return panel
-
-
-def shot(page: Page, name: str) -> None:
-    """Save a screenshot for people to look at."""
-    page.screenshot(path=SHOTS / f"{name}.png")
-
-
-def _wait_idle(page: Page) -> None:
-    """Wait until a notebook is drawn and its kernel is ready."""
-    panel = page.locator(SHOWN)
-    expect(panel.locator("h1")).to_be_visible(timeout=90 * SECOND)
-    expect(page.locator("#jp-main-statusbar")).to_contain_text(
-        "| Idle", timeout=60 * SECOND
-    )
-
-
-def faults(page: Page, part: Locator, selector: str) -> list[str]:
-    """Return what axe finds serious or critical inside one of our parts."""
-    part.first.scroll_into_view_if_needed()
-    found = Axe().run(page, context=selector).response["violations"]
-    return [
-        f"{fault['id']}: {node['html']}"
-        for fault in found
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
-    ]
 
 
 def test_the_first_screen_is_the_home_page_alone(page: Page, tabs: list[str]) -> None:
@@ -139,7 +100,9 @@ def test_the_first_screen_is_the_home_page_alone(page: Page, tabs: list[str]) ->
 
 
 def test_the_home_page_says_what_comes_next(page: Page, home: Locator) -> None:
-    expect(home.get_by_role("heading", name=LESSON.title)).to_be_visible()
+    expect(home.get_by_role("heading", name=FIRST.title)).to_be_visible()
+    expect(home.get_by_role("link", name="Start this lesson")).to_be_visible()
+    expect(home.locator("[aria-current=step]")).to_contain_text(FIRST.title)
     expect(home).to_contain_text(f"0 of {len(catalogue.units())} units finished")
     assert page.locator(TAB).all_inner_texts()[0] == "index.ipynb"
     assert not faults(page, home, ".st-home")
@@ -223,11 +186,7 @@ def test_the_browser_never_gets_the_key(lesson: Locator, seen: Seen) -> None:
 
 
 def test_the_dark_theme_is_readable_too(page: Page, lesson: Locator) -> None:
-    page.get_by_role("menuitem", name="Settings", exact=True).click()
-    page.get_by_text("Theme", exact=True).hover()
-    page.get_by_text("JupyterLab Dark", exact=True).click()
-    dark = page.locator("body[data-jp-theme-light=false]")
-    expect(dark).to_be_attached(timeout=30 * SECOND)
+    go_dark(page)
     for selector in (".st-quiz", ".st-slider"):
         assert not faults(page, lesson.locator(selector), selector)
         shot(page, f"7-dark{selector.removeprefix('.st')}")
@@ -252,7 +211,7 @@ def test_a_narrow_window_shows_everything(page: Page, lesson: Locator) -> None:
 def test_a_second_visit_finds_home_page_and_lesson(page: Page, lesson: Locator) -> None:
     page.wait_for_timeout(2 * SECOND)  # JupyterLab saves its tabs after a while
     page.goto(page.url.split("/lab")[0] + "/lab/tree/course/index.ipynb")
-    _wait_idle(page)
+    wait_idle(page)
     expect(page.locator(TAB)).to_have_count(2, timeout=30 * SECOND)
     assert page.locator(TAB).all_inner_texts() == ["index.ipynb", "1-one-sticker.ipynb"]
     expect(page.get_by_role("heading", name="Start here")).to_be_visible()
@@ -262,7 +221,10 @@ def test_a_second_visit_finds_home_page_and_lesson(page: Page, lesson: Locator) 
     home = page.locator(".st-home")
     total = len(catalogue.units())
     expect(home).to_contain_text(f"1 of {total} units finished", timeout=60 * SECOND)
-    expect(home.get_by_role("heading").first).to_have_text(catalogue.units()[1].title)
+    expect(home.get_by_role("heading").first).to_have_text(FIRST.title)
+    finished = home.locator(".st-finished")
+    expect(finished).to_have_count(1)
+    expect(finished).to_contain_text(LESSON.title)
     shot(page, "9-second-visit")
 
 
@@ -272,7 +234,7 @@ def test_a_lab_opens_as_the_learners_own_copy(page: Page, lesson: Locator) -> No
     page.keyboard.press("Enter")
     tab = page.locator(".lm-DockPanel-tabBar .lm-mod-current")
     expect(tab).to_have_attribute("title", re.compile(f"Path: {lab.path}"))
-    _wait_idle(page)
+    wait_idle(page)
     shot(page, "9-lab")
 
 

@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import catalogue, home, notebooks, progress, quiz
+from securetrain import catalogue, home, notebooks, progress, quiz, role_paths
+from securetrain.catalogue import Unit
 from securetrain.progress import Summary
 
 ROOT = Path(__file__).parents[1]
-FIRST, SECOND, LAB = (unit.id for unit in catalogue.units()[:3])
+UNITS = catalogue.units()
+FIRST, SECOND = (unit.id for unit in UNITS[:2])
+LAB = "13-poisoning/poisoning"
+TOTAL = len(UNITS)
 
 
 def record() -> dict[str, Summary]:
     """Return a record in which nothing was done."""
-    return {unit.id: Summary() for unit in catalogue.units()}
+    return {unit.id: Summary() for unit in UNITS}
 
 
 @pytest.fixture(autouse=True)
@@ -40,25 +44,30 @@ def test_writing_the_home_page_changes_the_list_and_nothing_else(work: Path) -> 
     path = work.parent / home.HOME
     whole = path.read_bytes()
     notebook = notebooks.read(path)
-    next(c for c in notebook["cells"] if c["id"] == "units")["source"] = ["old"]
+    for cell in notebook["cells"]:
+        if cell["id"] in ("start", "units"):
+            cell["source"] = ["old"]
     notebooks.write(path, notebook)
     assert home.write_index() is True
     assert path.read_bytes() == whole
 
 
-def test_a_home_page_without_its_list_is_refused(work: Path) -> None:
+@pytest.mark.parametrize("id", ["start", "units"])
+def test_a_home_page_without_its_list_is_refused(work: Path, id: str) -> None:
     path = work.parent / home.HOME
     notebook = notebooks.read(path)
-    notebook["cells"] = [c for c in notebook["cells"] if c["id"] != "units"]
+    notebook["cells"] = [c for c in notebook["cells"] if c["id"] != id]
     notebooks.write(path, notebook)
-    with pytest.raises(ValueError, match="expected one cell 'units', found 0"):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"expected one cell '{id}', found 0"):
         home.write_index()
+    assert path.read_bytes() == before
 
 
-def test_the_list_is_useful_before_anything_is_run() -> None:
-    text = home.listing()
-    assert text.index("Start here") < text.index("All units")
-    for unit in catalogue.units():
+def test_the_page_is_useful_before_anything_is_run() -> None:
+    text = home.first_step() + home.listing()
+    assert UNITS[0].title in home.first_step()
+    for unit in UNITS:
         assert f"**[{unit.title}]" in text and unit.goal in text
         assert f"{unit.kind}, {unit.minutes} minutes" in text
     for address in re.findall(r"\]\(([^)]+)\)", text):
@@ -67,16 +76,30 @@ def test_the_list_is_useful_before_anything_is_run() -> None:
         assert (ROOT / (released if target.parts[0] == "work" else target)).is_file()
 
 
+def test_the_list_numbers_the_units_of_each_stage() -> None:
+    for digit, name in catalogue.stages().items():
+        members = [unit for unit in UNITS if unit.stage == digit]
+        _, found, rest = home.listing().partition(f"\n### {name}\n")
+        assert bool(found) == bool(members)
+        part = rest.partition("\n### ")[0]
+        titles = re.findall(r"(?m)^(\d+)\. \*\*\[([^]]+)\]", part)
+        assert titles == [(str(n), u.title) for n, u in enumerate(members, start=1)]
+
+
 def test_the_next_unit_is_the_first_whose_prerequisites_are_done() -> None:
     units = record()
+    done = Summary(started="t", finished="t")
     assert home.next_unit(units).id == FIRST
-    units[FIRST] = Summary(started="t", finished="t")
+    units[FIRST] = done
     assert home.next_unit(units).id == SECOND
-    units[SECOND] = Summary(started="t", finished="t")
-    assert home.next_unit(units).id == LAB
     units[FIRST] = Summary(started="t")
     assert home.next_unit(units).id == FIRST
-    assert home.next_unit(dict.fromkeys(units, Summary(finished="t"))) is None
+    lab = catalogue.unit(LAB)
+    only = [lab, catalogue.unit(lab.needs[0])]
+    assert home.next_unit(units, only).id == lab.needs[0]
+    units[lab.needs[0]] = done
+    assert home.next_unit(units, only).id == LAB
+    assert home.next_unit(dict.fromkeys(units, done)) is None
 
 
 class Links(HTMLParser):
@@ -97,35 +120,97 @@ class Links(HTMLParser):
         assert self.open.pop() == tag
 
 
+def address(unit: Unit) -> str:
+    """Return how the home page links to a unit."""
+    if unit.kind == "lab":
+        return f"../work/{unit.id}.ipynb"
+    return f"{unit.id}.ipynb"
+
+
 def test_a_page_at_the_start() -> None:
     page = home.page(record())
-    assert "Start this lesson" in page and "0 of 3 units finished" in page
-    assert page.count("Not started") == 3
-    assert Links(page).found == [
-        "13-poisoning/1-one-sticker.ipynb",
-        "13-poisoning/1-one-sticker.ipynb",
-        "13-poisoning/2-quieter-triggers.ipynb",
-        "../work/13-poisoning/poisoning.ipynb",
-    ]
+    assert "Start this lesson" in page and f"0 of {TOTAL} units finished" in page
+    assert page.count(">Not started<") == TOTAL - 1 and page.count(">Next<") == 1
+    assert Links(page).found == [address(UNITS[0]), *map(address, UNITS)]
 
 
 def test_a_page_in_the_middle() -> None:
-    units = record()
-    units[FIRST] = Summary("t", "t", answered=4, first=2, right=3)
-    units[SECOND] = Summary("t")
+    lesson = "13-poisoning/1-one-sticker"
+    units = dict.fromkeys(record(), Summary("t", "t"))
+    units[lesson] = Summary("t", "t", answered=4, first=2, right=3)
+    units["13-poisoning/2-quieter-triggers"] = Summary("t")
     units[LAB] = Summary("t", checks=(("stamp", True), ("scan", False)))
     page = home.page(units)
-    assert "Continue this lesson" in page and "1 of 3 units finished" in page
-    total = len(quiz.load(FIRST))
+    assert "Continue this lesson" in page
+    assert f"{TOTAL - 2} of {TOTAL} units finished" in page
+    total = len(quiz.load(lesson))
     assert f"quiz: 3 of {total} right, 2 at the first try" in page
     assert "checks: 1 of 2 pass" in page
-    assert page.count(">Started<") == 2 and page.count(">Finished<") == 1
+    assert page.count(">Started<") == 2 and page.count(">Finished<") == TOTAL - 2
 
 
 def test_a_page_at_the_end() -> None:
     page = home.page(dict.fromkeys(record(), Summary("t", "t")))
-    assert "Every unit is finished" in page and "3 of 3 units finished" in page
+    assert "Every unit is finished" in page
+    assert f"{TOTAL} of {TOTAL} units finished" in page
+    assert "to go</span>" not in page and 'aria-current="step">' not in page
     Links(page)
+
+
+def stages(page: str) -> dict[str, str]:
+    """Return a page's stages: name -> the HTML below its heading."""
+    parts = re.split(r'<h3 id="st-stage-\d">([^<]+)</h3>', page)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_each_stage_is_a_path_from_start_to_end() -> None:
+    found = stages(home.page(record()))
+    names = [catalogue.stages()[unit.stage] for unit in UNITS]
+    assert list(found) == list(dict.fromkeys(names))
+    for digit, name in catalogue.stages().items():
+        members = [unit for unit in UNITS if unit.stage == digit]
+        part = found.get(name, "")
+        steps = re.findall(r'<li class="st-step[^>]*>.*?</li>', part)
+        assert all(u.title in step for u, step in zip(members, steps, strict=True))
+        titles = [catalogue.topics()[u.topic] for u in members]
+        heads = re.findall(r"<h4>([^<]+)</h4>", part)
+        assert heads == list(dict.fromkeys(titles)), "each topic is named once"
+
+
+def test_a_stage_says_how_far_it_is() -> None:
+    units = record()
+    members = [unit for unit in UNITS if unit.stage == "1"]
+    for unit in members[:2]:
+        units[unit.id] = Summary("t", "t")
+    part = stages(home.page(units))[catalogue.stages()["1"]]
+    left = role_paths.hours(members[2:])
+    assert f"2 of {len(members)} finished, {left} to go" in part
+    assert f'<progress max="{len(members)}" value="2" aria-label="Data">' in part
+
+
+def test_the_next_step_is_marked_on_the_path() -> None:
+    page = home.page(record() | {FIRST: Summary("t", "t")})
+    marked = re.findall(r'<li[^>]*aria-current="step">.*?</li>', page)
+    assert len(marked) == 1 and catalogue.unit(SECOND).title in marked[0]
+
+
+def test_stages_without_a_unit_are_said_to_come() -> None:
+    here = {unit.stage for unit in UNITS}
+    missing = [name for key, name in catalogue.stages().items() if key not in here]
+    page = home.page(record())
+    assert ("Still to come: " in page) == bool(missing)
+    assert all(name in page.partition("Still to come: ")[2] for name in missing)
+
+
+def test_one_roles_path() -> None:
+    role = "leader"
+    page = home.page(record(), role)
+    path = role_paths.path(role)
+    assert f"Your path: {catalogue.roles()[role]}" in page
+    assert f"0 of {len(path)} units finished" in page
+    assert Links(page).found == [address(path[0]), *map(address, path)]
+    with pytest.raises(ValueError, match="No role 'wizard'.*leader"):
+        home.page(record(), "wizard")
 
 
 def test_a_work_folder_that_jupyterlab_does_not_reach_is_named(
@@ -135,7 +220,8 @@ def test_a_work_folder_that_jupyterlab_does_not_reach_is_named(
     monkeypatch.setenv("SECURETRAIN_WORK", str(other))
     page = home.page(record())
     assert f"Find the poison ({other}/{LAB}.ipynb)" in page
-    assert len(Links(page).found) == 3
+    labs = sum(unit.kind == "lab" for unit in UNITS)
+    assert len(Links(page).found) == 1 + TOTAL - labs
 
 
 def test_showing_the_page_makes_the_learners_copies(

@@ -1,0 +1,237 @@
+// The lifecycle as columns of buttons; the panel below says more about the chosen one.
+// Nothing is asked of the kernel, so the map works while a lesson computes.
+let count = 0;
+
+function element(tag, className, text = "") {
+  const node = document.createElement(tag);
+  node.className = className;
+  node.textContent = text;
+  return node;
+}
+
+function mark(harm) {
+  const node = element("span", `st-mark st-mark-${harm}`);
+  node.setAttribute("aria-hidden", "true");
+  return node;
+}
+
+function ids(names) {
+  const list = element("ul", "st-ids");
+  list.setAttribute("role", "list");
+  list.append(
+    ...names.map((name) => {
+      const [id, ...words] = name.split(" ");
+      const entry = element("li", "");
+      entry.append(element("code", "", id), ` ${words.join(" ")}`);
+      return entry;
+    }),
+  );
+  return list;
+}
+
+// JupyterLab opens the notebook in a tab of its own; elsewhere it is a plain link.
+function unitLink(unit) {
+  const entry = element("li", "");
+  if (unit.path) {
+    const link = element("a", "", unit.title);
+    link.href = unit.href;
+    link.dataset.commandlinkerCommand = "docmanager:open";
+    link.dataset.commandlinkerArgs = JSON.stringify({ path: unit.path });
+    entry.append(link);
+  } else {
+    entry.append(unit.title);
+  }
+  entry.append(element("span", "st-quiet", ` · ${unit.facts}`));
+  return entry;
+}
+
+function units(threat) {
+  if (threat.later) return element("p", "st-quiet", threat.later);
+  const list = element("ul", "st-links");
+  list.setAttribute("role", "list");
+  list.append(...threat.units.map(unitLink));
+  return list;
+}
+
+function part(title, sentence, names) {
+  const node = element("div", "st-part");
+  node.append(element("h5", "", title), element("p", "", sentence));
+  if (names.length) node.append(ids(names));
+  return node;
+}
+
+function fill(panel, stage, threat, harms) {
+  const head = element("p", "st-quiet");
+  head.append(mark(threat.harm), `${stage.name} · ${harms[threat.harm]}`);
+  const parts = element("div", "st-parts");
+  parts.append(
+    part("What goes wrong", threat.wrong, threat.attack),
+    part("What stops it", threat.stops, threat.defence),
+  );
+  const taught = element("div", "st-part");
+  taught.append(element("h5", "", "Where you learn it"), units(threat));
+  parts.append(taught);
+  panel.replaceChildren(head, element("h4", "", threat.title), parts);
+}
+
+function threatButton(threat, harms) {
+  const button = element("button", "st-threat");
+  button.type = "button";
+  const state = threat.later ? "comes later" : "in the course";
+  const spoken = element("span", "st-spoken", `, ${harms[threat.harm]}, ${state}`);
+  button.append(mark(threat.harm), element("span", "", threat.title), spoken);
+  button.classList.toggle("st-later", Boolean(threat.later));
+  button.setAttribute("aria-pressed", "false");
+  return button;
+}
+
+// Every threat with its button, stage by stage, and the sections that hold them.
+function build(model, id) {
+  const harms = model.get("harms");
+  return model.get("stages").map((stage, i) => {
+    const section = element("section", "st-stage");
+    const title = element("h4", "st-stage-name", stage.name);
+    title.id = `${id}-stage-${i}`;
+    section.setAttribute("aria-labelledby", title.id);
+    const list = element("ul", "st-threats");
+    list.setAttribute("role", "list");
+    const entries = stage.threats.map((threat) => {
+      const item = element("li", "");
+      const button = threatButton(threat, harms);
+      button.setAttribute("aria-controls", `${id}-panel`);
+      item.append(button);
+      return { stage, threat, item, button, section };
+    });
+    list.append(...entries.map((entry) => entry.item));
+    section.append(title, list);
+    return { section, entries };
+  });
+}
+
+function option(value, text) {
+  const node = document.createElement("option");
+  node.value = value;
+  node.textContent = text;
+  return node;
+}
+
+function chooser(model, id) {
+  const row = element("div", "st-row");
+  const label = element("label", "", "Show");
+  const select = element("select", "st-select");
+  select.id = `${id}-show`;
+  label.htmlFor = select.id;
+  select.append(option("all", "every threat"));
+  const groups = [
+    ["harm", "What happens", model.get("harms")],
+    ["role", "In the course for", model.get("roles")],
+  ];
+  for (const [kind, title, choices] of groups) {
+    const group = document.createElement("optgroup");
+    group.label = title;
+    const entries = Object.entries(choices);
+    group.append(...entries.map(([key, text]) => option(`${kind} ${key}`, text)));
+    select.append(group);
+  }
+  const number = element("span", "st-quiet");
+  number.setAttribute("aria-live", "polite");
+  row.append(label, select, number);
+  return { row, select, number };
+}
+
+function fits(threat, choice) {
+  const [kind, key] = choice.split(" ");
+  if (kind === "harm") return threat.harm === key;
+  if (kind === "role") return threat.roles.includes(key);
+  return true;
+}
+
+// Arrow keys: up and down within a stage, left and right to the next one.
+function move(event, columns) {
+  const steps = { ArrowUp: -1, ArrowDown: 1, ArrowLeft: -1, ArrowRight: 1 };
+  if (!(event.key in steps)) return;
+  const seen = columns
+    .map((column) => column.entries.filter((entry) => !entry.item.hidden))
+    .filter((entries) => entries.length);
+  const here = (entries) => entries.findIndex((e) => e.button === event.target);
+  const at = seen.findIndex((entries) => here(entries) >= 0);
+  if (at < 0) return;
+  const row = here(seen[at]);
+  const across = event.key === "ArrowLeft" || event.key === "ArrowRight";
+  const column = seen[across ? at + steps[event.key] : at];
+  const next = column?.[across ? Math.min(row, column.length - 1) : row + steps[event.key]];
+  event.preventDefault();
+  next?.button.focus();
+}
+
+function legend(harms) {
+  const list = element("ul", "st-legend");
+  list.setAttribute("role", "list");
+  list.setAttribute("aria-label", "What the marks mean");
+  for (const [key, words] of Object.entries(harms)) {
+    const entry = element("li", "");
+    entry.append(mark(key), words);
+    list.append(entry);
+  }
+  list.append(element("li", "st-legend-later", "Comes later"));
+  return list;
+}
+
+function render({ model, el }) {
+  const id = `st-map-${++count}`;
+  el.classList.add("st-front", "st-map");
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", "Risk map of the lifecycle");
+  const columns = build(model, id);
+  const entries = columns.flatMap((column) => column.entries);
+  const panel = element("div", "st-panel");
+  panel.id = `${id}-panel`;
+  panel.setAttribute("role", "region");
+  panel.setAttribute("aria-label", "The chosen threat");
+
+  // It stays where it is, so that screen readers hear it change.
+  const spoken = element("p", "st-spoken");
+  spoken.setAttribute("aria-live", "polite");
+
+  const choose = (chosen) => {
+    entries.forEach((entry) => {
+      entry.button.setAttribute("aria-pressed", String(entry === chosen));
+    });
+    fill(panel, chosen.stage, chosen.threat, model.get("harms"));
+    // In a narrow window the panel opens below its stage, not below all of them.
+    chosen.section.after(panel);
+  };
+  const { row, select, number } = chooser(model, id);
+  const filter = () => {
+    entries.forEach((entry) => (entry.item.hidden = !fits(entry.threat, select.value)));
+    columns.forEach(({ section, entries: own }) => {
+      section.classList.toggle("st-empty", own.every((entry) => entry.item.hidden));
+    });
+    const left = entries.filter((entry) => !entry.item.hidden);
+    number.textContent = `${left.length} of ${entries.length} threats`;
+    const pressed = left.some((e) => e.button.getAttribute("aria-pressed") === "true");
+    const first = left.find((entry) => !entry.threat.later) ?? left[0];
+    if (first && !pressed) choose(first);
+  };
+
+  const grid = element("div", "st-grid");
+  grid.style.setProperty("--st-stages", columns.length);
+  grid.append(...columns.map((column) => column.section), panel);
+  grid.addEventListener("keydown", (event) => move(event, columns));
+  entries.forEach((entry) => {
+    entry.button.addEventListener("click", () => {
+      choose(entry);
+      const { title, wrong, stops } = entry.threat;
+      spoken.textContent = `${title}. ${wrong} What stops it: ${stops}`;
+    });
+  });
+  select.addEventListener("change", filter);
+  el.append(row, grid, spoken, legend(model.get("harms")));
+  filter();
+  el.querySelectorAll("button, select").forEach((control) => {
+    // JupyterLab must not take arrow keys and Enter for moving between cells.
+    control.dataset.lmSuppressShortcuts = "true";
+  });
+}
+
+export default { render };
