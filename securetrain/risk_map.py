@@ -186,7 +186,7 @@ def as_html() -> str:
         pages.table(catalogue.stages()[digit], COLUMNS, map(_row, members))
         for digit, members in stages().items()
     ]
-    return pages.framed(tables)
+    return pages.framed(tables, kind="st-wide")
 
 
 def _row(threat: Threat) -> list[str]:
@@ -195,7 +195,7 @@ def _row(threat: Threat) -> list[str]:
     harm = f"<br><small>{pages.text(harms()[threat.harm])}</small>"
     words = (threat.title, threat.wrong, threat.stops)
     title, wrong, stops = map(pages.text, words)
-    ids = "<br>".join(named)
+    ids = f"<small>{'<br>'.join(named)}</small>"
     return [title + harm, wrong, stops, ids, "<br>".join(links or [later(threat)])]
 
 

@@ -9,6 +9,7 @@ from securetrain import catalogue, pages
 from securetrain.catalogue import Unit
 
 WEEK = 120  # minutes that a learner plans for a week
+FIXED = "\u00a0"  # a space where no line breaks
 FOLDER = "course/01-risk-map"  # where the lesson lies that shows the paths
 
 
@@ -38,10 +39,12 @@ def weeks(units: Sequence[Unit], minutes: int = WEEK) -> list[list[Unit]]:
 
 
 def hours(units: Sequence[Unit]) -> str:
-    """Return how long units take, such as "1 h 30 min"."""
+    """Return how long units take, such as "1 h 30 min", with no break in a number."""
     whole, rest = divmod(sum(unit.minutes for unit in units), 60)
-    parts = [f"{whole} h"] * bool(whole) + [f"{rest} min"] * bool(rest)
-    return " ".join(parts) or "0 min"
+    parts = [f"{whole}{FIXED}h"] * bool(whole)
+    if rest or not whole:
+        parts.append(f"{rest}{FIXED}min")
+    return " ".join(parts)
 
 
 def show(role: str) -> None:
@@ -55,7 +58,7 @@ def show(role: str) -> None:
     lines = [f"Week {n}: {', '.join(map(_name, week))}" for n, week in plan]
     rows = [
         [
-            f"Week {n}",
+            f"Week{FIXED}{n}",
             "<br>".join(pages.anchor(u, _name(u), FOLDER) for u in week),
             hours(week),
         ]
@@ -76,7 +79,7 @@ def overview() -> None:
 def _span(role: str) -> list[str]:
     units = path(role)
     stages = Counter(catalogue.stages()[unit.stage] for unit in units)
-    where = ", ".join(f"{stage} {count}" for stage, count in stages.items())
+    where = ", ".join(f"{stage}{FIXED}{count}" for stage, count in stages.items())
     title = catalogue.roles()[role]
     return [title, str(len(units)), hours(units), str(len(weeks(units))), where]
 
