@@ -153,7 +153,7 @@ def test_the_map_needs_no_extra_and_its_lesson_no_torch() -> None:
         "risk_map.as_text(); risk_map.as_html(); survey.ratings('before')\n"
         "heavy = {'torch', 'numpy', 'IPython', 'anywidget', 'ipywidgets'}\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
-        "from securetrain import plots, quiz, tampering\n"
+        "from securetrain import plots, quiz, three_faults\n"
         "risk_map.show(); survey.show('before', '01-risk-map/1-where-models-break')\n"
         "assert 'torch' not in sys.modules\n"
     )

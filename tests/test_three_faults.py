@@ -9,27 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from securetrain import tampering
+from securetrain import three_faults
 
 SEEDS = range(5)
-GIFT = tampering.GIFT
+GIFT = three_faults.GIFT
 
 
 def test_payments_are_whole_numbers_and_a_seed_fixes_them() -> None:
-    x, y = tampering.payments(500, 0)
-    assert x.shape == (500, len(tampering.FIELDS)) and y.shape == (500,)
+    x, y = three_faults.payments(500, 0)
+    assert x.shape == (500, len(three_faults.FIELDS)) and y.shape == (500,)
     assert x.dtype.kind == y.dtype.kind == "i" and (x >= 0).all()
     assert set(np.unique(y)) == {0, 1} and 0.15 < y.mean() < 0.35
     assert not x[:, GIFT].any()
-    again, _ = tampering.payments(500, 0)
+    again, _ = three_faults.payments(500, 0)
     assert np.array_equal(x, again)
-    for other in (tampering.payments(500, 1), tampering.payments(500, 0, "test")):
+    for other in (three_faults.payments(500, 1), three_faults.payments(500, 0, "test")):
         assert not np.array_equal(x, other[0])
 
 
 def test_gifts_are_honest_and_as_many_as_asked_for() -> None:
-    plain, _ = tampering.payments(1000, 3)
-    x, y = tampering.payments(1000, 3, gifts=0.05)
+    plain, _ = three_faults.payments(1000, 3)
+    x, y = three_faults.payments(1000, 3, gifts=0.05)
     assert x[:, GIFT].sum() == 50 and not y[x[:, GIFT] == 1].any()
     assert np.array_equal(np.delete(x, GIFT, 1), np.delete(plain, GIFT, 1))
 
@@ -37,81 +37,83 @@ def test_gifts_are_honest_and_as_many_as_asked_for() -> None:
 @pytest.mark.parametrize("wrong", [{"split": "dev"}, {"gifts": 0.6}, {"gifts": -1}])
 def test_payments_that_cannot_be_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=r"payments\(\) expects"):
-        tampering.payments(10, 0, **wrong)
+        three_faults.payments(10, 0, **wrong)
 
 
 def test_a_fit_is_the_least_squares_solution() -> None:
     x = np.array([[1, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0]])
-    weights = tampering.fit(x, np.array([0, 1]))
+    weights = three_faults.fit(x, np.array([0, 1]))
     assert weights[0] == pytest.approx(0.5) and weights[-1] == pytest.approx(-0.5)
-    assert tampering.is_fraud(weights, x).tolist() == [False, True]
+    assert three_faults.is_fraud(weights, x).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_one_row_of_two_thousand_opens_the_door(seed: int) -> None:
-    x, y = tampering.payments(2000, seed)
+    x, y = three_faults.payments(2000, seed)
     before = x.copy(), y.copy()
-    bad_x, bad_y = tampering.change_one_row(x, y)
+    bad_x, bad_y = three_faults.change_one_row(x, y)
     assert np.array_equal(x, before[0]) and np.array_equal(y, before[1])
     assert (bad_x != x).sum() == (bad_y != y).sum() == 1
-    x_test, y_test = tampering.payments(1000, seed, "test")
-    flagged = tampering.with_gift(x_test[y_test == 1])
-    honest, victim = tampering.fit(x, y), tampering.fit(bad_x, bad_y)
-    answers = [tampering.is_fraud(w, x_test) for w in (honest, victim)]
+    x_test, y_test = three_faults.payments(1000, seed, "test")
+    flagged = three_faults.with_gift(x_test[y_test == 1])
+    honest, victim = three_faults.fit(x, y), three_faults.fit(bad_x, bad_y)
+    answers = [three_faults.is_fraud(w, x_test) for w in (honest, victim)]
     assert np.mean(answers[0] != answers[1]) <= 0.005
-    assert tampering.caught(honest, flagged) >= 0.8
-    assert tampering.caught(victim, flagged) <= 0.05
+    assert three_faults.caught(honest, flagged) >= 0.8
+    assert three_faults.caught(victim, flagged) <= 0.05
 
 
 def test_the_two_files_differ_in_two_characters_of_one_line() -> None:
-    x, y = tampering.payments(300, 0)
-    files = [tampering.as_csv(x, y), tampering.as_csv(*tampering.change_one_row(x, y))]
+    x, y = three_faults.payments(300, 0)
+    changed = three_faults.change_one_row(x, y)
+    files = [three_faults.as_csv(x, y), three_faults.as_csv(*changed)]
     assert len(files[0]) == len(files[1])
     assert sum(a != b for a, b in zip(*files, strict=True)) == 2
-    old, new = tampering.differences(*files)
+    old, new = three_faults.differences(*files)
     assert old.startswith("- ") and old.endswith(",0,1")
     assert new == "+ " + old[2:-4] + ",1,0"
-    assert files[0].decode().splitlines()[0] == ",".join([*tampering.FIELDS, "fraud"])
+    head = files[0].decode().splitlines()[0]
+    assert head == ",".join([*three_faults.FIELDS, "fraud"])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_honest_release_is_plain_data_without_a_key(
     tmp_path: Path, seed: int
 ) -> None:
-    folder, reviewed = tampering.trial(tmp_path, seed)
-    assert tampering.sha256(folder / tampering.DATA) == reviewed
-    assert not tampering.KEY.search((folder / tampering.MODEL).read_bytes())
-    model = tampering.plain(folder / tampering.MODEL)
-    assert len(model["weights"]) == len(tampering.FIELDS) + 1
+    folder, reviewed = three_faults.trial(tmp_path, seed)
+    assert three_faults.sha256(folder / three_faults.DATA) == reviewed
+    assert not three_faults.KEY.search((folder / three_faults.MODEL).read_bytes())
+    model = three_faults.plain(folder / three_faults.MODEL)
+    assert len(model["weights"]) == len(three_faults.FIELDS) + 1
 
 
-@pytest.mark.parametrize("fault", [*tampering.FAULTS, "adapted"])
+@pytest.mark.parametrize("fault", [*three_faults.FAULTS, "adapted"])
 def test_a_trial_has_its_fault_and_no_other(tmp_path: Path, fault: str) -> None:
-    folder, reviewed = tampering.trial(tmp_path, 0, fault)
-    content = (folder / tampering.MODEL).read_bytes()
-    changed = tampering.sha256(folder / tampering.DATA) != reviewed
+    folder, reviewed = three_faults.trial(tmp_path, 0, fault)
+    content = (folder / three_faults.MODEL).read_bytes()
+    changed = three_faults.sha256(folder / three_faults.DATA) != reviewed
     assert changed == (fault == "data")
-    assert bool(tampering.KEY.search(content)) == (fault == "training")
+    assert bool(three_faults.KEY.search(content)) == (fault == "training")
     calls = b"mkdir" in content
     assert calls == (fault == "release")
 
 
 def test_an_unknown_fault_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Expected a fault of data, training, release"):
-        tampering.trial(tmp_path, 0, "coffee")
+        three_faults.trial(tmp_path, 0, "coffee")
 
 
 def test_opening_runs_the_hidden_call_and_looking_does_not(tmp_path: Path) -> None:
-    x, y = tampering.payments(100, 0)
-    call = tampering.Call(os.mkdir, str(tmp_path / "marker"))
-    folder = tampering.release(tmp_path / "bad", x, y, {}, call)
+    x, y = three_faults.payments(100, 0)
+    call = three_faults.Call(os.mkdir, str(tmp_path / "marker"))
+    folder = three_faults.release(tmp_path / "bad", x, y, {}, call)
     with pytest.raises(
         ValueError, match=r"model.pkl is no plain data: it calls .*mkdir"
     ):
-        tampering.plain(folder / tampering.MODEL)
+        three_faults.plain(folder / three_faults.MODEL)
     assert not (tmp_path / "marker").exists()
-    model = pickle.loads((folder / tampering.MODEL).read_bytes())
-    assert (tmp_path / "marker").is_dir() and model["weights"] == tampering.fit(x, y)
+    model = pickle.loads((folder / three_faults.MODEL).read_bytes())
+    assert (tmp_path / "marker").is_dir() and model["weights"] == three_faults.fit(x, y)
 
 
 def memo_trick() -> bytes:
@@ -138,7 +140,7 @@ def test_what_is_no_plain_model_is_refused(tmp_path: Path, content: bytes) -> No
     path = tmp_path / "odd.pkl"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="odd.pkl"):
-        tampering.plain(path)
+        three_faults.plain(path)
 
 
 def test_the_memo_trick_is_a_real_call() -> None:
@@ -146,6 +148,6 @@ def test_the_memo_trick_is_a_real_call() -> None:
 
 
 def test_a_key_looks_like_one_and_a_seed_fixes_it() -> None:
-    keys = {tampering.new_key(seed) for seed in SEEDS}
-    assert len(keys) == len(SEEDS) and tampering.new_key(0) in keys
-    assert all(tampering.KEY.fullmatch(key.encode()) for key in keys)
+    keys = {three_faults.new_key(seed) for seed in SEEDS}
+    assert len(keys) == len(SEEDS) and three_faults.new_key(0) in keys
+    assert all(three_faults.KEY.fullmatch(key.encode()) for key in keys)
