@@ -111,10 +111,12 @@ def test_the_choice_shows_only_what_fits(page: Page, shown: Locator) -> None:
     expect(shown.locator(".st-map")).to_contain_text(f"{len(left)} of {total} threats")
     expect(shown.locator(".st-threat:visible")).to_have_count(len(left))
     shot(page, "map-3-filter")
-    role, title = next(iter(catalogue.roles().items()))
-    chooser.select_option(label=title)
-    fits = [t for t in risk_map.threats() if any(role in u.roles for u in t.units)]
-    expect(shown.locator(".st-threat:visible")).to_have_count(len(fits))
+    for role, title in catalogue.roles().items():
+        chooser.select_option(label=title)
+        fits = [t for t in risk_map.threats() if any(role in u.roles for u in t.units)]
+        expect(shown.locator(".st-threat:visible")).to_have_count(len(fits))
+        panel = shown.get_by_role("region", name="The chosen threat")
+        expect(panel).to_have_count(bool(fits))
     assert not faults(page, shown.locator(".st-map"), ".st-map")
     chooser.select_option(label="every threat")
     expect(shown.locator(".st-threat:visible")).to_have_count(total)

@@ -177,57 +177,72 @@ function legend(harms) {
   return list;
 }
 
+function panelOf(id) {
+  const panel = element("div", "st-panel");
+  panel.id = `${id}-panel`;
+  panel.setAttribute("role", "region");
+  panel.setAttribute("aria-label", "The chosen threat");
+  return panel;
+}
+
+function choose(chosen, entries, panel, harms) {
+  entries.forEach((entry) => {
+    entry.button.setAttribute("aria-pressed", String(entry === chosen));
+  });
+  fill(panel, chosen.stage, chosen.threat, harms);
+  // In a narrow window the panel opens below its stage, not below all of them.
+  chosen.section.after(panel);
+}
+
+// Hide what does not fit the choice, and return what is left.
+function filter(choice, columns) {
+  const left = [];
+  columns.forEach(({ section, entries }) => {
+    entries.forEach((entry) => (entry.item.hidden = !fits(entry.threat, choice)));
+    const here = entries.filter((entry) => !entry.item.hidden);
+    section.classList.toggle("st-empty", !here.length);
+    left.push(...here);
+  });
+  return left;
+}
+
 function render({ model, el }) {
   const id = `st-map-${++count}`;
+  const harms = model.get("harms");
   el.classList.add("st-front", "st-map");
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", "Risk map of the lifecycle");
   const columns = build(model, id);
   const entries = columns.flatMap((column) => column.entries);
-  const panel = element("div", "st-panel");
-  panel.id = `${id}-panel`;
-  panel.setAttribute("role", "region");
-  panel.setAttribute("aria-label", "The chosen threat");
-
-  // It stays where it is, so that screen readers hear it change.
+  const panel = panelOf(id);
+  // It stays where it is, so that screen readers hear it change; the panel moves.
   const spoken = element("p", "st-spoken");
   spoken.setAttribute("aria-live", "polite");
-
-  const choose = (chosen) => {
-    entries.forEach((entry) => {
-      entry.button.setAttribute("aria-pressed", String(entry === chosen));
-    });
-    fill(panel, chosen.stage, chosen.threat, model.get("harms"));
-    // In a narrow window the panel opens below its stage, not below all of them.
-    chosen.section.after(panel);
-  };
-  const { row, select, number } = chooser(model, id);
-  const filter = () => {
-    entries.forEach((entry) => (entry.item.hidden = !fits(entry.threat, select.value)));
-    columns.forEach(({ section, entries: own }) => {
-      section.classList.toggle("st-empty", own.every((entry) => entry.item.hidden));
-    });
-    const left = entries.filter((entry) => !entry.item.hidden);
-    number.textContent = `${left.length} of ${entries.length} threats`;
-    const pressed = left.some((e) => e.button.getAttribute("aria-pressed") === "true");
-    const first = left.find((entry) => !entry.threat.later) ?? left[0];
-    if (first && !pressed) choose(first);
-  };
-
   const grid = element("div", "st-grid");
   grid.style.setProperty("--st-stages", columns.length);
   grid.append(...columns.map((column) => column.section), panel);
+
+  const { row, select, number } = chooser(model, id);
+  const show = () => {
+    const left = filter(select.value, columns);
+    const none = left.length ? "" : ": their units come later";
+    number.textContent = `${left.length} of ${entries.length} threats${none}`;
+    panel.hidden = !left.length;
+    const pressed = left.some((e) => e.button.getAttribute("aria-pressed") === "true");
+    const first = left.find((entry) => !entry.threat.later) ?? left[0];
+    if (first && !pressed) choose(first, entries, panel, harms);
+  };
+  select.addEventListener("change", show);
   grid.addEventListener("keydown", (event) => move(event, columns));
   entries.forEach((entry) => {
     entry.button.addEventListener("click", () => {
-      choose(entry);
+      choose(entry, entries, panel, harms);
       const { title, wrong, stops } = entry.threat;
       spoken.textContent = `${title}. ${wrong} What stops it: ${stops}`;
     });
   });
-  select.addEventListener("change", filter);
-  el.append(row, grid, spoken, legend(model.get("harms")));
-  filter();
+  el.append(row, grid, spoken, legend(harms));
+  show();
   el.querySelectorAll("button, select").forEach((control) => {
     // JupyterLab must not take arrow keys and Enter for moving between cells.
     control.dataset.lmSuppressShortcuts = "true";
