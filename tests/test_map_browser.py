@@ -209,6 +209,7 @@ def test_a_units_link_opens_it_beside_the_lesson(page: Page, shown: Locator) -> 
     current = page.locator(".lm-DockPanel-tabBar .lm-mod-current")
     expect(current).to_contain_text(Path(unit.path).name, timeout=30 * SECOND)
     expect(page.locator(TAB)).to_have_count(2)
+    wait_idle(page)
 
 
 def test_nothing_left_this_machine_and_nothing_failed(page: Page, seen: Seen) -> None:
