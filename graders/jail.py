@@ -91,10 +91,11 @@ def parent(control: socket, modules: list[str]) -> None:
             except OSError as error:
                 control.sendall(f"no: {error}\n".encode())
             channel.close()
-        elif word == b"stop" and child:
-            confine.kill(first)
-            os.waitpid(child, 0)
-            child = 0
+        elif word == b"stop":
+            if child:
+                confine.kill(first)
+                os.waitpid(child, 0)
+                child = 0
             control.sendall(b"stopped\n")
         elif not word:
             return
