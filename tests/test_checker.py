@@ -1,6 +1,7 @@
 """The trusted side: proxies, sessions that survive a death, and what a check says."""
 
 import copy
+import json
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ from corpus.classroom import SOURCE, prepare
 from corpus.forging import add, code_cell, find
 from corpus.lab import FULL
 
-from graders import checker, rebuild
+from graders import checker, rebuild, worker
 from graders.checker import Proxy, Reference, Session, explain
 from graders.sandbox import Gone, Jail, Limits, NoJail
 from graders.wire import Opaque
@@ -62,13 +63,13 @@ def started(jail):
 def marked(room, master, started):
     """Return a function that marks a hand-in, of a lab that may have other cells."""
 
-    def run(notebook, cpu=10, session=None, **course):
+    def run(notebook, cpu=10, **course):
         solution = copy.deepcopy(master)
         for word, code in course.items():
             find(solution, word.replace("_", "-"))["source"] = code
         whole = rebuild.plan(solution, room.lab, solution)
         made = rebuild.plan(solution, room.lab, notebook)
-        return checker.mark(made, Reference(whole), session or started(), cpu)
+        return checker.mark(made, Reference(whole), started(), cpu)
 
     yield run
     signal.setitimer(signal.ITIMER_PROF, 0)
@@ -309,14 +310,29 @@ def test_an_answer_may_be_a_value(room, marked):
     assert scores(done)["check-clip"] == 0
 
 
-def test_a_jail_that_breaks_is_no_fault_of_the_students(room, marked):
+BREAK = """
+import psutil
+
+if type(clip).__name__ == "Proxy":
+    inside = psutil.Process(JAIL).children(recursive=True)
+    psutil.Process(JAIL).kill()
+    psutil.wait_procs(inside, timeout=60)
+    clip([1.0], 2.0)
+"""
+
+
+def test_a_jail_that_breaks_is_no_fault_of_the_students(room, master):
+    solution, notebook = copy.deepcopy(master), json.dumps(room.answer()).encode()
+    job = dict.fromkeys(("student", "topic", "name", "timestamp", "refused"), "")
     with closing(Jail(["numpy"], slot=45)) as own:
         own.wait()
-        check = "import os\nif type(clip).__name__ == 'Proxy':\n    "
-        check += f"os.kill({own.process.pid}, 9)\n    clip([1.0], 2.0)"
-        session = Session(own, LIMITS)
+        code = BREAK.replace("JAIL", str(own.process.pid))
+        find(solution, "check-flag")["source"] = code
+        lab = {"master": solution, "released": room.lab}
+        reference = Reference(rebuild.plan(solution, room.lab, solution))
         with pytest.raises(NoJail, match="The jail has gone"):
-            marked(room.answer(), session=session, check_clip=check)
+            worker.grade(lab, job | {"content": notebook}, own, reference, LIMITS)
+    signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 # What a check says.
