@@ -70,6 +70,39 @@ def instructor(course, tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def jail():
+    """Return a warm jail; it takes one submission at a time."""
+    from graders.sandbox import Jail
+
+    jail = Jail(["numpy"], slot=44)
+    jail.wait()
+    yield jail
+    jail.close()
+
+
+@pytest.fixture
+def started(jail):
+    """Return a function that starts a student's process with some cells run."""
+    from graders.checker import Session
+    from graders.sandbox import Limits
+
+    small = Limits(cpu_step=2, cpu_total=8, memory_mb=600, processes=32, idle=3)
+    sessions = []
+
+    def start(*cells, limits=small):
+        for before in sessions[-1:]:
+            before.close()
+        sessions.append(Session(jail, limits))
+        for code in cells:
+            assert sessions[-1].run(code)["error"] is None
+        return sessions[-1]
+
+    yield start
+    for last in sessions[-1:]:
+        last.close()
+
+
 @pytest.fixture(scope="session")
 def runs(pytestconfig):
     """Return the list of notebook runs that the report is made from."""
