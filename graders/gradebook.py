@@ -105,7 +105,8 @@ def save(
             grade.auto_score = mark["score"]
             by_hand = grade.manual_score is not None
             undecided = mark["score"] is None and not by_hand
-            grade.needs_manual_grade = undecided or (by_hand and not same)
+            look = not same or grade.needs_manual_grade  # nobody took it yet
+            grade.needs_manual_grade = undecided or (by_hand and look)
         for comment in notebook.comments:
             mark = marks.get(comment.name)
             comment.auto_comment = mark["message"] if mark else None
