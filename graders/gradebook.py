@@ -133,13 +133,15 @@ def _submitted(gradebook: Gradebook, result: dict[str, Any]) -> SubmittedNoteboo
         .filter_by(assignment_id=assignment.id, student_id=student.id)
         .one_or_none()
     )
-    if submission is None:
-        with db.no_autoflush:
+    with db.no_autoflush:
+        if submission is None:
             submission = SubmittedAssignment(assignment=assignment, student=student)
-            for notebook in assignment.notebooks:
-                _empty(notebook, submission)
             db.add(submission)
-        db.flush()
+        there = {notebook.name for notebook in submission.notebooks}
+        for notebook in assignment.notebooks:
+            if notebook.name not in there:
+                _empty(notebook, submission)
+    db.flush()
     if result["timestamp"]:
         try:
             submission.timestamp = utils.parse_utc(result["timestamp"])
