@@ -32,12 +32,16 @@ CHECK_SECONDS = 600  # CPU seconds for a checker, a backstop
 
 
 def imports(master: dict[str, Any]) -> list[str]:
-    """Return the modules that a lab's own cells import."""
+    """Return the modules that a lab's own cells import, where it can be told."""
     found = dict.fromkeys(ALWAYS)
     for cell in master["cells"]:
         if cell["cell_type"] != "code" or is_check(cell):
             continue
-        for node in ast.walk(ast.parse(source(cell))):
+        try:
+            nodes = list(ast.walk(ast.parse(source(cell))))
+        except SyntaxError:  # a magic
+            continue
+        for node in nodes:
             if isinstance(node, ast.Import):
                 found |= dict.fromkeys(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
