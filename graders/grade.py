@@ -191,7 +191,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     options = parser.parse_intermixed_args(argv)
     for name in ("jobs", "cpu"):
-        if (getattr(options, name) or 1) < 1:
+        value = getattr(options, name)
+        if value is not None and value < 1:
             parser.error(f"--{name}: expected 1 or more")
     return options
 
