@@ -74,7 +74,11 @@ class Pool:
 
     def __enter__(self) -> Pool:
         self.scratch = tempfile.TemporaryDirectory(prefix="securetrain-")
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self.scratch.cleanup()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
