@@ -50,7 +50,7 @@ def labs(here: Path, topic: str, seed: int = PUBLIC_SEED) -> list[Lab]:
     for name, released in release.generate(here, [folder]).items():
         path = folder / Path(name).name
         master = notebooks.read(path)
-        found.append(Lab(topic, path.stem, master, released, str(folder), seed))
+        found.append(Lab(folder.name, path.stem, master, released, str(folder), seed))
     return found
 
 
