@@ -53,7 +53,7 @@ def open_gradebook(url: str) -> Gradebook:
             "extra: pip install -e .[cluster]"
         ) from None
     except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", error)).strip().splitlines()[:1]
+        said = str(getattr(error, "orig", error)).strip().partition("\n")[0]
         raise ValueError(f"{shown}: the gradebook cannot be opened: {said}") from None
     finally:
         os.environ["PATH"] = before
