@@ -165,8 +165,7 @@ def _progress(done: int, of: int) -> None:
     """Rewrite one line on a terminal."""
     if sys.stderr.isatty():
         bar = "#" * (30 * done // of)
-        end = "\n" if done == of else ""
-        print(f"\r[{bar:<30}] {done} of {of}", end=end, file=sys.stderr, flush=True)
+        print(f"\r[{bar:<30}] {done} of {of}", end="", file=sys.stderr, flush=True)
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -217,9 +216,14 @@ def main(argv: list[str]) -> int:
             )
         how = {"workspace": workspace, "url": url, "jobs": options.jobs}
         how |= {"cpu": options.cpu, "resume": options.resume, "dask": options.dask}
-        for done, result in enumerate(grade_class(lab, found, **how), 1):
-            results.append(result)
-            _progress(done, len(found))
+        done = 0
+        try:
+            for done, result in enumerate(grade_class(lab, found, **how), 1):
+                results.append(result)
+                _progress(done, len(found))
+        finally:
+            if done and sys.stderr.isatty():
+                print(file=sys.stderr)
     if options.json:
         kept = [{k: v for k, v in r.items() if k != "notebook"} for r in results]
         print(json.dumps(kept, indent=1))
