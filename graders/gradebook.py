@@ -136,11 +136,11 @@ def _submitted(gradebook: Gradebook, result: dict[str, Any]) -> SubmittedNoteboo
     with db.no_autoflush:
         if submission is None:
             submission = SubmittedAssignment(assignment=assignment, student=student)
-            db.add(submission)
         there = {notebook.name for notebook in submission.notebooks}
         for notebook in assignment.notebooks:
             if notebook.name not in there:
                 _empty(notebook, submission)
+        db.add(submission)  # and the new notebooks with it
     db.flush()
     if result["timestamp"]:
         try:
