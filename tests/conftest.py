@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from grading_runs import grading  # noqa: F401 (a fixture)
 from postgres_server import postgres, postgres_server  # noqa: F401 (fixtures)
 
 from securetrain import execution, notebooks
