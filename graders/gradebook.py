@@ -91,6 +91,7 @@ def save(
 
     before: the graded notebook that is there already; a human's score of an answer
     that has not changed since stays, and needs no second look
+    Saving twice, as after a crash, is as good as once: a look that is due stays due.
     """
     db = gradebook.db
     try:
@@ -100,13 +101,12 @@ def save(
         marks = {mark["id"]: mark for mark in result["marks"]}
         for grade in notebook.grades:
             mark = marks[grade.name]
-            same = was.get(grade.name) == now.get(grade.name)
-            same &= grade.auto_score == mark["score"]
+            due = grade.needs_manual_grade or grade.auto_score != mark["score"]
+            due |= was.get(grade.name) != now.get(grade.name)
             grade.auto_score = mark["score"]
             by_hand = grade.manual_score is not None
             undecided = mark["score"] is None and not by_hand
-            look = not same or grade.needs_manual_grade  # nobody took it yet
-            grade.needs_manual_grade = undecided or (by_hand and look)
+            grade.needs_manual_grade = undecided or (by_hand and due)
         for comment in notebook.comments:
             mark = marks.get(comment.name)
             comment.auto_comment = mark["message"] if mark else None
