@@ -6,6 +6,7 @@ nbgrader takes seconds to import: here once for all runs. The kernel makes this 
 the parent of every orphan, so nothing that a killed run leaves goes unseen.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -70,19 +71,26 @@ def saved(here):
 
 def history(here):
     """Return the states of each student's hand-in, in order, a space after each."""
-    found = defaultdict(str)
-    for line in (here / WORKSPACE / "journal.jsonl").read_bytes().splitlines():
-        said = json.loads(line)
-        found[said["student"]] += said["state"] + " "
+    found, journal = defaultdict(str), here / WORKSPACE / "journal.jsonl"
+    for line in journal.read_bytes().splitlines() if journal.exists() else []:
+        with contextlib.suppress(ValueError, TypeError, KeyError):  # cut short
+            said = json.loads(line)
+            found[said["student"]] += said["state"] + " "
     return dict(found)
 
 
 class Runs:
-    """Starts runs of `securetrain` on a course; use it in a `with` statement."""
+    """Starts runs of `securetrain` on a course; use it in a `with` statement.
+
+    around: a command to run them in, such as a jail's
+    """
+
+    def __init__(self, around=()):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        line = [*around, sys.executable, __file__]
+        self.process, self.logs = subprocess.Popen(line, **pipes), {}
 
     def __enter__(self):
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([sys.executable, __file__], **pipes)
         return self
 
     def __exit__(self, *_):
@@ -98,20 +106,21 @@ class Runs:
         die: (function, "before" or "after", number of its call): where it kills itself
         command: run the very command, instead of a fork that has imported it
         """
-        scratch = here / "tmp"
+        scratch, log = here / "tmp", here / f"log-{len(self.logs)}"
         scratch.mkdir(exist_ok=True)
         environment |= {"SECURETRAIN_ROOT": str(here), "TMPDIR": str(scratch)}
-        order = {"words": words, "die": die, "command": command}
-        return self._ask(environment=environment, log=str(here / "log"), **order)
+        order = {"words": words, "die": die, "command": command, "log": str(log)}
+        run = self._ask(environment=environment, **order)
+        self.logs[run] = log
+        return run
 
-    def wait(self, process):
-        """Return a run's exit status, when it has ended."""
-        return self._ask(wait=process)
+    def wait(self, run):
+        """Return a run's exit status and what it said, when it has ended."""
+        return self._ask(wait=run), self.logs[run].read_text()
 
-    def run(self, here, *words, **how):
+    def run(self, *words, **how):
         """Run to the end; return the exit status and what was said."""
-        (here / "log").unlink(missing_ok=True)
-        return self.wait(self.start(here, *words, **how)), (here / "log").read_text()
+        return self.wait(self.start(*words, **how))
 
     def left(self):
         """Return what runs leave behind, when there was time enough to end."""
