@@ -133,7 +133,7 @@ class Worker:
                 if key.data is None:
                     try:
                         self.start(wire.receive(self.channel))
-                    except (EOFError, ConnectionError):
+                    except EOFError:
                         return
                 else:
                     self.collect(key.fd, *key.data)
@@ -186,9 +186,11 @@ def main(argv: list[str]) -> int:
         wire.send(channel, {"error": str(error)})
         return 1
     facts = {"cpu_seconds": worker.reference.cpu_seconds}
-    wire.send(channel, {"ready": facts | asdict(worker.limits)})
     try:
+        wire.send(channel, {"ready": facts | asdict(worker.limits)})
         worker.run()
+    except ConnectionError:  # the other side was killed
+        return 1
     finally:
         for jail in worker.jails:
             jail.close()
