@@ -8,7 +8,7 @@ graded notebooks to graders/workspace/autograded/; formgrader, `nbgrader
 generate_feedback` and the export take it from there.
 
 Exit status: 0 every hand-in was graded; 1 some could not be read or graded, each with
-a reason; 2 nothing was done, as the message says.
+a reason; 2 the run did not begin or had to stop, as the message says.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from graders import gradebook, intake, pool
 from graders.intake import Submission
-from graders.journal import Journal, digest
+from graders.journal import Journal, digest, settle
 from graders.pool import Lab
 from securetrain import notebooks
 from securetrain.paths import root
@@ -71,28 +75,59 @@ def grade_class(
     """Grade hand-ins of a lab and save each result; yield them as they are saved.
 
     resume: leave out what is saved already, and do not grade again what is staged
-    Raises ValueError when another run is at work, or nothing can be graded.
+    Raises ValueError when another run is at work, when nothing can be graded, or when
+    the disk or the gradebook fails.
     """
-    journal = Journal(workspace)
+    where = gradebook.without_password(url).replace(str(workspace), "")
+    digests = {one: digest(lab, one, where) for one in submissions}
     try:
-        gradebook.register(url, lab)
-        digests = {one: digest(lab, one) for one in submissions}
-        left = list(submissions)
-        with gradebook.open_gradebook(url) as book:
-            if resume:
-                states = {one: journal.state(one, digests[one]) for one in left}
-                left = [one for one in left if states[one] in ("", "started")]
-                for one in (one for one in states if states[one] == "graded"):
-                    result = journal.staged(one)
-                    yield _save(book, workspace, journal, one, digests[one], result)
-            for one, result in _results(lab, left, jobs, cpu, dask, journal, digests):
-                if result["status"] == "failed":
+        with closing(Journal(workspace)) as journal:
+            gradebook.register(url, lab)
+            with gradebook.open_gradebook(url) as book:
+                save = partial(_save, book, workspace, journal, digests)
+                staged, left = [], list(submissions)
+                if resume:
+                    staged, left = _sorted_out(book, workspace, journal, digests)
+                for one in staged:
+                    yield save(one, journal.staged(one))
+                how = (lab, left, jobs, cpu, dask)
+                for one, result in _results(*how, journal, digests):
+                    if result["status"] != "failed":
+                        journal.stage(one, digests[one], result)
+                        save(one, result)
                     yield result
-                    continue
-                journal.stage(one, digests[one], result)
-                yield _save(book, workspace, journal, one, digests[one], result)
-    finally:
-        journal.close()
+    except (OSError, SQLAlchemyError) as error:
+        raise ValueError(
+            f"grading stopped: {gradebook.reason(error)}. What was graded is kept: "
+            "mend this, then add --resume."
+        ) from error
+
+
+def _sorted_out(
+    book: Any, workspace: Path, journal: Journal, digests: dict[Submission, str]
+) -> tuple[list[Submission], list[Submission]]:
+    """Return which hand-ins are staged, whole, and which must be graded."""
+    staged, left = [], []
+    for one in digests:
+        state = journal.state(one, digests[one])
+        if state == "graded" and journal.staged(one):
+            staged.append(one)
+        elif state == "saved" and _is_there(book, workspace, one):
+            journal.let_go(one)
+        else:
+            left.append(one)
+    return staged, left
+
+
+def _is_there(book: Any, workspace: Path, submission: Submission) -> bool:
+    """Say whether what was saved has not been taken away since."""
+    return _place(workspace, submission).is_file() and gradebook.has(book, submission)
+
+
+def _place(workspace: Path, submission: Submission) -> Path:
+    """Return where a graded notebook lies."""
+    folder = workspace / "autograded" / submission.student / submission.topic
+    return folder / f"{submission.name}.ipynb"
 
 
 def _results(
@@ -114,7 +149,7 @@ def _results(
 
         yield from cluster.run(dask, lab, left, cpu)
         return
-    with pool.Pool(lab, min(jobs, len(left)), cpu) as ready:
+    with pool.Pool(lab, min(jobs, len(left)), cpu, place=journal.scratch) as ready:
         yield from ready.run(left)
 
 
@@ -122,21 +157,33 @@ def _save(
     book: Any,
     workspace: Path,
     journal: Journal,
+    digests: dict[Submission, str],
     submission: Submission,
-    digest: str,
     result: dict[str, Any],
 ) -> dict[str, Any]:
     """Save one result: the gradebook first, the notebook beside it last."""
-    folder = workspace / "autograded" / result["student"] / result["topic"]
-    path = folder / f"{result['name']}.ipynb"
-    if intake.STUDENT.fullmatch(result["student"]):
-        before = notebooks.read(path) if path.is_file() else None
-        gradebook.save(book, result, before)
+    path = _place(workspace, submission)
+    if intake.STUDENT.fullmatch(submission.student):
+        gradebook.save(book, result, _before(path))
+        for left_behind in path.parent.glob(f".{path.name}.*"):
+            left_behind.unlink()
         notebooks.write(path, result["notebook"])
         if result["timestamp"]:
-            (folder / "timestamp.txt").write_text(result["timestamp"] + "\n")
-    journal.saved(submission, digest)
+            stamp = path.with_name("timestamp.txt")
+            stamp.write_text(result["timestamp"] + "\n")
+        settle(path, *path.parents[:3])
+    state = "refused" if result["status"] == "refused" else "saved"
+    journal.note(submission, digests[submission], state)
+    journal.let_go(submission)
     return result
+
+
+def _before(path: Path) -> dict[str, Any] | None:
+    """Return the graded notebook that is there, None when it cannot be read."""
+    try:
+        return notebooks.read(path)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def summary(results: Sequence[dict[str, Any]]) -> str:

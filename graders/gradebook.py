@@ -19,8 +19,13 @@ from nbgrader.api import (
     Student,
     SubmittedAssignment,
     SubmittedNotebook,
+    get_alembic_version,
 )
+from sqlalchemy import inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
+from graders.intake import Submission
 from graders.pool import Lab
 from securetrain import notebooks
 from securetrain.notebook_rules import source
@@ -33,30 +38,68 @@ def open_gradebook(url: str) -> Gradebook:
 
     Raises ValueError, without the password, when the database cannot be reached.
     """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        shown = make_url(url).render_as_string(hide_password=True)
-    except SQLAlchemyError:
-        raise ValueError(
-            "--db: expected an URL such as sqlite:////folder/gradebook.db or "
-            "postgresql+psycopg2://user@127.0.0.1/grades"
-        ) from None
-    before = os.environ.get("PATH", "")
+    shown, before = without_password(url), os.environ.get("PATH", "")
     try:  # nbgrader calls `alembic` by name
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
-        return Gradebook(url, COURSE)
+        book = Gradebook(url, COURSE)
+        _stamp(book)
+        return book
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{shown}: its driver is missing ({error.name}). Install the course's "
             "extra: pip install -e .[cluster]"
         ) from None
     except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-        raise ValueError(f"{shown}: the gradebook cannot be opened: {said}") from None
+        raise ValueError(
+            f"{shown}: the gradebook cannot be opened: {reason(error)}"
+        ) from None
     finally:
         os.environ["PATH"] = before
+
+
+def without_password(url: str) -> str:
+    """Return a gradebook's URL as it may be shown. Raises ValueError for others."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        raise ValueError(
+            "--db: expected an URL such as sqlite:////folder/gradebook.db or "
+            "postgresql+psycopg2://user@127.0.0.1/grades"
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what the disk or the database said."""
+    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
+
+
+def _stamp(book: Gradebook) -> None:
+    """Note the schema's version where a crash kept nbgrader from it.
+
+    nbgrader notes it only in a database without tables, and takes a second for it;
+    without it `nbgrader db upgrade` fails one day.
+    """
+    known = inspect(book.engine).has_table("alembic_version")
+    with book.engine.begin() as database:
+        if not known:
+            database.execute(
+                text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+            )
+        if not database.scalar(text("SELECT count(*) FROM alembic_version")):
+            version = {"version": get_alembic_version()}
+            database.execute(
+                text("INSERT INTO alembic_version VALUES (:version)"), version
+            )
+
+
+def has(book: Gradebook, submission: Submission) -> bool:
+    """Say whether a gradebook holds a hand-in, whatever it earned."""
+    one = submission
+    try:
+        book.find_submission_notebook(one.name, one.topic, one.student)
+    except MissingEntry:
+        return False
+    return True
 
 
 def register(url: str, lab: Lab) -> None:

@@ -1,17 +1,20 @@
 """What a grading run has done, so that one that was killed goes on where it was.
 
-A hand-in is started, graded (its result staged on disk) and saved (in the gradebook).
-The journal is a line of JSON for each step, written through to the disk; a line that
-a crash cut short is ignored. Saving twice changes nothing, so what is staged but not
-saved is saved again, and nothing is graded twice.
+A hand-in is started, graded (its result staged on disk) and saved (in the gradebook),
+or refused: then the next run says so again. The journal is a line of JSON for each
+step, written through to the disk; a line that a crash cut short is ignored. Saving
+twice changes nothing, so what is staged but not saved is saved again, and nothing is
+graded twice.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,12 @@ from securetrain.notebooks import dumps
 Key = tuple[str, str, str]  # student, topic, notebook
 
 
-def digest(lab: Lab, submission: Submission) -> str:
-    """Return what a result depends on: the hand-in, the lab and the seed."""
-    parts = [submission.content, submission.refused.encode()]
+def digest(lab: Lab, submission: Submission, where: str) -> str:
+    """Return what a result depends on: the hand-in, the lab and the seed.
+
+    where: the gradebook; what one has saved, another has not
+    """
+    parts = [submission.content, submission.refused.encode(), where.encode()]
     parts += [dumps(lab.master).encode(), str(lab.seed).encode()]
     hashes = b"".join(hashlib.sha256(part).digest() for part in parts)
     return hashlib.sha256(hashes).hexdigest()
@@ -33,6 +39,16 @@ def digest(lab: Lab, submission: Submission) -> str:
 def key(submission: Submission) -> Key:
     """Return which hand-in this is."""
     return submission.student, submission.topic, submission.name
+
+
+def settle(*paths: Path) -> None:
+    """Return when files and folders are on the disk, new names in a folder too."""
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 class Journal:
@@ -46,11 +62,14 @@ class Journal:
         self.file = open(self.path, "a+b", buffering=0)  # noqa: SIM115
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self.file.close()
             raise ValueError(
                 f"another grading run is at work in {workspace}; wait for its end"
             ) from None
+        self.scratch = workspace / "scratch"  # may hold what a killed run left
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
         self.last: dict[Key, tuple[str, str]] = {}
         self.file.seek(0)
         content = self.file.read()
@@ -68,7 +87,7 @@ class Journal:
             return
 
     def state(self, submission: Submission, digest: str) -> str:
-        """Return "started", "graded" or "saved"; "" when this very hand-in is new."""
+        """Return the last step of this very hand-in; "" when it is new."""
         came, state = self.last.get(key(submission), ("", ""))
         return state if came == digest else ""
 
@@ -76,7 +95,8 @@ class Journal:
         """Write a step down for good."""
         who = dict(zip(("student", "topic", "name"), key(submission), strict=True))
         line = json.dumps(who | {"digest": digest, "state": state}).encode() + b"\n"
-        self.file.write(line)
+        if self.file.write(line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         os.fsync(self.file)
         self._take(line)
 
@@ -86,24 +106,27 @@ class Journal:
         return self.staging / f"{name}.json"
 
     def stage(self, submission: Submission, digest: str, result: dict) -> None:
-        """Keep a result until it is saved."""
+        """Keep a result until it is saved, below a line that proves it whole."""
         self.staging.mkdir(exist_ok=True)
-        path = self._staged(submission)
+        path, body = self._staged(submission), json.dumps(result).encode()
         scratch = path.with_suffix(".tmp")
-        with open(scratch, "w", encoding="utf-8") as file:
-            json.dump(result, file)
-            file.flush()
-            os.fsync(file.fileno())
+        scratch.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        settle(scratch)
         os.replace(scratch, path)
+        settle(self.staging)
         self.note(submission, digest, "graded")
 
-    def staged(self, submission: Submission) -> dict[str, Any]:
-        """Return the result that was kept."""
-        return json.loads(self._staged(submission).read_text("utf-8"))
+    def staged(self, submission: Submission) -> dict[str, Any] | None:
+        """Return the result that was kept; None when a crash took it or a part."""
+        try:
+            proof, _, body = self._staged(submission).read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        whole = proof == hashlib.sha256(body).hexdigest().encode()
+        return json.loads(body) if whole else None
 
-    def saved(self, submission: Submission, digest: str) -> None:
-        """Note that the gradebook has the result, and let go of the staged one."""
-        self.note(submission, digest, "saved")
+    def let_go(self, submission: Submission) -> None:
+        """Remove the staged result of what is saved."""
         self._staged(submission).unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -62,18 +62,26 @@ class Pool:
     """
 
     def __init__(
-        self, lab: Lab, jobs: int, cpu: int | None = None, trust: bool = False
+        self,
+        lab: Lab,
+        jobs: int,
+        cpu: int | None = None,
+        trust: bool = False,
+        place: str | Path | None = None,
     ) -> None:
         """Prepare it.
 
         jobs: hand-ins side by side; cpu: CPU seconds for one step, by default what
         the lab needs; trust: run without a jail, for a learner's own work alone
+        place: where the worker's temporary folder comes; default: the system's
         """
-        self.lab = lab
+        self.lab, self.place = lab, place
         self.how = {"jobs": jobs, "cpu": cpu, "trust": trust}
 
     def __enter__(self) -> Pool:
-        self.scratch = tempfile.TemporaryDirectory(prefix="securetrain-")
+        self.scratch = tempfile.TemporaryDirectory(
+            prefix="securetrain-", dir=self.place
+        )
         try:
             self._start()
         except BaseException:
