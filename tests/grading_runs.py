@@ -100,16 +100,17 @@ class Runs:
         print(json.dumps(order), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
-    def start(self, here, *words, die=None, command=False, **environment):
+    def start(self, here, *words, die=None, module="", **environment):
         """Start a run, a session of its own; return its process id.
 
         die: (function, "before" or "after", number of its call): where it kills itself
-        command: run the very command, instead of a fork that has imported it
+        module: a program to start anew, instead of a fork that has imported the grader
         """
         scratch, log = here / "tmp", here / f"log-{len(self.logs)}"
         scratch.mkdir(exist_ok=True)
+        log.touch()
         environment |= {"SECURETRAIN_ROOT": str(here), "TMPDIR": str(scratch)}
-        order = {"words": words, "die": die, "command": command, "log": str(log)}
+        order = {"words": words, "die": die, "module": module, "log": str(log)}
         run = self._ask(environment=environment, **order)
         self.logs[run] = log
         return run
@@ -169,6 +170,16 @@ def serve():
         elif not (answer := os.fork()):
             work(order)
         print(json.dumps(answer), flush=True)
+    while numbers := children():
+        for number in numbers:
+            os.kill(number, signal.SIGKILL)
+            os.waitpid(number, 0)
+
+
+def children():
+    """Return the process ids of this process's children, adopted ones too."""
+    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return [int(word) for word in text.split()]
 
 
 def remaining():
@@ -180,8 +191,7 @@ def remaining():
                 time.sleep(0.01)
         except ChildProcessError:
             return []
-    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [Path(f"/proc/{number}/cmdline").read_text() for number in listed]
+    return [Path(f"/proc/{child}/cmdline").read_text() for child in children()]
 
 
 def work(order):
@@ -194,8 +204,9 @@ def work(order):
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), log, log)):
             os.dup2(file, number)
-        if order["command"]:
-            line = [sys.executable, "-m", "securetrain.cli", *order["words"]]
+        if order["module"]:
+            os.chdir(os.environ["SECURETRAIN_ROOT"])
+            line = [sys.executable, "-m", order["module"], *order["words"]]
             os.execv(sys.executable, line)
         if order["die"]:
             die_at(*order["die"])

@@ -83,7 +83,8 @@ def test_killed_at_random_moments_the_class_ends_as_if_nothing_was(
         how["SECURETRAIN_DB"] = request.getfixturevalue("postgres")
     here = make_class(tmp_path / "course", CLASS)
     for number, phase in enumerate(rng.sample(PHASES, kills)):
-        kill(grading, here, rng, phase, command=number == 0, **how)
+        module = "" if number else "securetrain.cli"
+        kill(grading, here, rng, phase, module=module, **how)
     status, said = grading.run(here, "grade", TOPIC, "--resume", **how)
     assert status == 1 and said.count("not read") == 2, said
     assert grading.left() == []
