@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import hashlib
+import logging
 import re
 import sys
 import threading
@@ -60,6 +61,9 @@ class Cluster(pool.Pool):
             ) from None
         if not (self.address.startswith("tls:") or THIS_MACHINE.match(self.address)):
             print(f"note: {self.address} is not encrypted; use tls://", file=sys.stderr)
+        # Its log is full of tracebacks; what went wrong is said here in a sentence.
+        for name in ("distributed", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         how = {"timeout": PATIENCE, "set_as_default": False}
         try:
             self.client = distributed.Client(self.address, **how)
@@ -71,9 +75,10 @@ class Cluster(pool.Pool):
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError, RuntimeError):
+        with suppress(Exception):  # a scheduler that has gone: `run` has said so
             self.client.run(let_go, wait=False, on_error="ignore")
-        self.client.close()
+        with suppress(Exception):
+            self.client.close()
 
     def _run(
         self, submissions: Sequence[Submission], side_by_side: int
@@ -89,11 +94,14 @@ class Cluster(pool.Pool):
                 for future in self._done(list(away)):
                     submission = away.pop(future)
                     yield submission, self._result(submission, future)
-        except (OSError, CancelledError) as error:
+        except Exception as error:
+            gone = isinstance(error, (OSError, CancelledError))
+            if not gone and self.client.status == "running":
+                raise
             raise ValueError(
-                f"the scheduler at {self.address} has gone ({error}). What was graded "
-                "is saved: start it again and add --resume."
-            ) from None
+                f"the scheduler at {self.address} has gone. What was graded is saved: "
+                "start it again and add --resume."
+            ) from error
 
     def _done(self, futures: list) -> set:
         """Return the futures that are done, one or more."""
@@ -157,7 +165,7 @@ def warm(lab: pool.Lab, cpu: int | None) -> Iterator[pool.Pool]:
         idle[:] = [one for one in idle if one not in fit + other]
     for one in other:
         one.__exit__()
-    ready = fit[0] if fit else pool.Pool(lab, 1, cpu).__enter__()
+    ready = fit[0] if fit else _start(lab, cpu)
     try:
         yield ready
     except BaseException:
@@ -165,6 +173,14 @@ def warm(lab: pool.Lab, cpu: int | None) -> Iterator[pool.Pool]:
         raise
     with lock:
         idle.append(ready)
+
+
+def _start(lab: pool.Lab, cpu: int | None) -> pool.Pool:
+    """Start a pool whose folder Dask removes when this worker was killed."""
+    from distributed import get_worker
+
+    place = get_worker().local_directory
+    return pool.Pool(lab, 1, cpu, place=place).__enter__()
 
 
 @atexit.register
