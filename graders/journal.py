@@ -70,6 +70,8 @@ class Journal:
         self.scratch = workspace / "scratch"  # may hold what a killed run left
         shutil.rmtree(self.scratch, ignore_errors=True)
         self.scratch.mkdir()
+        self.staging.mkdir(exist_ok=True)
+        settle(workspace)
         self.last: dict[Key, tuple[str, str]] = {}
         self.file.seek(0)
         content = self.file.read()
@@ -107,7 +109,6 @@ class Journal:
 
     def stage(self, submission: Submission, digest: str, result: dict) -> None:
         """Keep a result until it is saved, below a line that proves it whole."""
-        self.staging.mkdir(exist_ok=True)
         path, body = self._staged(submission), json.dumps(result).encode()
         scratch = path.with_suffix(".tmp")
         scratch.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
