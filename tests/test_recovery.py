@@ -1,7 +1,9 @@
 """What a crash, a full disk or a hand may leave in the workspace stops no class."""
 
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import psutil
@@ -117,6 +119,18 @@ def test_two_runs_at_once_and_a_worker_that_is_killed(tmp_path, grading):
     points = [int(line.split()[1]) for line in said.splitlines()[1:]]
     assert points == [5, 2, 3, 0, 5, 2, 3, 0]
     assert all(of == "started graded saved " for of in history(here).values())
+
+
+def test_ctrl_c_ends_with_a_sentence_and_leaves_nothing(tmp_path, grading):
+    here = make_class(tmp_path / "course", CLASS)
+    run = grading.start(here, *GRADE)
+    until(lambda: "graded" in str(history(here)), run)
+    os.killpg(run, signal.SIGINT)
+    status, said = grading.wait(run)
+    assert status == 2 and said.startswith("securetrain grade: grading stopped"), said
+    assert said.endswith("add --resume.\n") and grading.left() == []
+    assert grading.run(here, *GRADE, "--resume")[0] == 0
+    assert all(of.endswith("graded saved ") for of in history(here).values())
 
 
 SOMEONE = ["--unshare-user", "--uid", "1000", "--gid", "1000"]
