@@ -96,6 +96,10 @@ def grade_class(
                         journal.stage(one, digests[one], result)
                         save(one, result)
                     yield result
+    except KeyboardInterrupt:
+        raise ValueError(
+            "grading stopped. What was graded is kept: to go on, add --resume."
+        ) from None
     except (OSError, SQLAlchemyError) as error:
         raise ValueError(
             f"grading stopped: {gradebook.reason(error)}. What was graded is kept: "
