@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
 from graders import intake, pool
@@ -36,17 +37,16 @@ def report(result: dict[str, Any]) -> str:
 def check(lab: pool.Lab, trust: bool) -> dict[str, Any]:
     """Return the result of the learner's own copy of a lab.
 
-    Raises ValueError when there is no copy, or no jail and no trust.
+    Raises ValueError when there is no copy, none that can be read, or no jail and no
+    trust.
     """
-    folder = paths.work() / lab.topic
-    try:
-        content = intake.read(folder / f"{lab.name}.ipynb")
-    except (intake.Refused, FileNotFoundError):
+    path = paths.work() / lab.topic / f"{lab.name}.ipynb"
+    if not os.path.lexists(path):
         raise ValueError(
             f"work/{lab.topic}/{lab.name}.ipynb: found no notebook of yours; "
             f"`securetrain start {lab.topic}` makes your copy"
-        ) from None
-    mine = intake.Submission("you", lab.topic, lab.name, content)
+        )
+    mine = intake.Submission("you", lab.topic, lab.name, intake.read(path))
     with pool.Pool(lab, jobs=1, trust=trust) as ready:
         return next(result for _, result in ready.run([mine]))
 
