@@ -113,7 +113,7 @@ def _hear(control: socket) -> tuple[bytes, socket | None]:
 def life(shell: Any, channel: socket, options: dict[str, Any]) -> None:
     """Be a submission's process until the grader outside hangs up."""
     number = channel.detach()
-    os.chdir(os.environ.get("TMPDIR", "/tmp"))
+    os.chdir(os.environ["SECURETRAIN_WORK"] if options["trust"] else "/tmp")
     if not options["trust"]:
         confine.give_up(
             number, options["cpu_total"], options["memory_mb"], options["processes"]
