@@ -12,7 +12,7 @@ from corpus.forging import find
 from corpus.lab import FULL, NAME, NOTHING, RIGHT, TOPIC, strengthen
 from nbgrader.api import Gradebook
 
-from graders import grade, gradebook, pool
+from graders import grade, gradebook, intake, pool
 from securetrain import notebooks
 from securetrain.cli import main
 
@@ -78,6 +78,12 @@ def test_a_bar_moves_on_a_terminal(graded):
     _, shown = graded
     assert shown.startswith("\r[######                        ] 1 of 5\r[###")
     assert shown.endswith(f"\r[{'#' * 30}] 5 of 5\r\n")
+
+
+def test_the_summary_names_those_who_were_not_graded(room):
+    (one,) = intake.collect(room.workspace / "submitted", TOPIC, NAME, ["bob"])
+    text = grade.summary([pool.failed(one, "the worker died")])
+    assert text.splitlines()[1] == "bob      not graded: the worker died"
 
 
 def test_the_bar_ends_its_line_when_only_some_were_left(room, graded):
