@@ -20,19 +20,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from graders import confine
+from graders.outputs import MAX_OUTPUT, allowed
 from graders.rebuild import Plan, Step
 from graders.sandbox import Gone, Jail, Limits, NoJail, OutOfTime, Student
 from graders.text import clean
 from graders.wire import Opaque
 from securetrain.notebook_rules import grading
 
-# What a student's function may raise as in a notebook; no AssertionError, which is
-# how a check itself fails.
+# What a student's function may raise as in a notebook; no AssertionError, which is how
+# a check itself fails, and no StopIteration, which would end a check's loop instead.
 PASSED_ON = (ArithmeticError, AttributeError, EOFError, FileNotFoundError, IndexError)
 PASSED_ON += (KeyError, LookupError, MemoryError, NameError, NotImplementedError)
 PASSED_ON += (OSError, OverflowError, PermissionError, RecursionError, RuntimeError)
-PASSED_ON += (StopIteration, TimeoutError, TypeError, ValueError, ZeroDivisionError)
+PASSED_ON += (TimeoutError, TypeError, ValueError, ZeroDivisionError)
 RESTARTS = 3
 DIE_WITH_PARENT = 1  # of prctl
 
@@ -49,12 +52,16 @@ class Mark:
 
 @dataclass
 class Marked:
-    """A hand-in after grading: marks, what each cell showed, what is to be told."""
+    """A hand-in after grading: marks, what each cell showed, what is to be told.
+
+    left: how many characters its cells may still show
+    """
 
     marks: list[Mark] = field(default_factory=list)
-    shown: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shown: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     wall: bool = False
+    left: int = MAX_OUTPUT
 
 
 class Reference:
@@ -132,7 +139,7 @@ def execute(code: str, names: dict[str, Any], cell: str) -> BaseException | None
 
 
 @contextlib.contextmanager
-def bounded(cpu: int) -> Iterator[None]:
+def bounded(cpu: float) -> Iterator[None]:
     """Raise OutOfTime when the block takes more CPU seconds, then every second."""
     signal.signal(signal.SIGPROF, _out_of_time)
     signal.setitimer(signal.ITIMER_PROF, cpu, 1)
@@ -143,7 +150,10 @@ def bounded(cpu: int) -> Iterator[None]:
 
 
 class Session:
-    """A student's process; one that ends is started anew without the guilty cell."""
+    """A student's process; one that ends is started anew without the guilty cell.
+
+    All of them together have what the limits give to one.
+    """
 
     def __init__(self, jail: Jail, limits: Limits) -> None:
         self.jail, self.limits, self.stack = jail, limits, contextlib.ExitStack()
@@ -178,12 +188,13 @@ class Session:
 
     def _again(self, gone: Gone) -> None:
         """Start a new process and bring it to where the old one was."""
+        before = self.student.watch
         self.stack.close()
         self.restarts += 1
         if gone.limit or self.restarts > RESTARTS:
             self.over = str(gone)
             return
-        again = self.jail.submission(self.limits, self.cpu_seconds)
+        again = self.jail.submission(self.limits, before)
         self.student = self.stack.enter_context(again)
         try:
             for code in self.ran:
@@ -237,28 +248,29 @@ def _as_raised(name: str, message: str, line: int) -> Exception:
 def mark(plan: Plan, reference: Reference, session: Session, cpu: int) -> Marked:
     """Run a rebuilt notebook: the student's cells in the jail, the checks here.
 
-    cpu: CPU seconds that one step may use in this process
+    cpu: CPU seconds that one step may use in this process; all of them together may
+        use as many as a student's processes
     """
     names, done = reference.names, Marked(notes=list(plan.notes))
     names.clear()
     names["__name__"] = "__main__"
+    end = time.process_time() + session.limits.cpu_total
     for step in plan.steps:
+        left = min(cpu, end - time.process_time())
         try:
-            with bounded(cpu):
-                _take(step, names, reference, session, done)
-        except OutOfTime as error:
-            done.notes.append(f"The cell '{step.id}' was stopped: {error}")
+            with bounded(max(left, 0.1)):
+                _take(step, reference, session, done)
+        except OutOfTime as error:  # between the places that expect it
             if step.kind == "check" and step.id not in [m.id for m in done.marks]:
-                done.marks.append(_missed(step, error))
+                done.marks.append(_lost(step, error))
     return done
 
 
-def _take(
-    step: Step, names: dict, reference: Reference, session: Session, done: Marked
-) -> None:
+def _take(step: Step, reference: Reference, session: Session, done: Marked) -> None:
     """Do what a step asks for."""
+    names = reference.names
     if step.kind in ("code", "answer", "given") and step.needed:
-        done.shown[step.id] = _run(step, session, done)
+        done.shown[step.id], done.left = allowed(_run(step, session, done), done.left)
     if step.kind == "given":
         names.update(reference.given[step.id])
     elif step.kind == "answer":
@@ -294,17 +306,17 @@ def _answers(names: dict[str, bool], session: Session) -> dict[str, Any]:
 
 def _check(step: Step, names: dict[str, Any], done: Marked) -> Mark:
     """Run one check, all or nothing."""
-    points = float(grading(step.cell)["points"])
     error = execute(step.code, names, step.id)
     if error is None:
+        points = float(grading(step.cell)["points"])
         return Mark(step.id, points, points)
     if isinstance(error, Gone):
         done.wall |= error.wall
-    return _missed(step, error)
+    return _lost(step, error)
 
 
-def _missed(step: Step, error: BaseException) -> Mark:
-    """Return the mark of a check that failed, with the reason."""
+def _lost(step: Step, error: BaseException) -> Mark:
+    """Return the mark of a check that failed."""
     points = float(grading(step.cell)["points"])
     return Mark(step.id, points, 0.0, clean(explain(error)))
 
@@ -341,10 +353,13 @@ def _out_of_time(*_: Any) -> None:
     raise OutOfTime("it took too much CPU time; is the value far too large?")
 
 
-def in_child(work: Callable[[], bytes], cpu_seconds: int) -> tuple[int, int]:
+def in_child(
+    work: Callable[[], bytes], cpu_seconds: int, memory_mb: int
+) -> tuple[int, int]:
     """Fork, and let the child write what `work` returns; return (process, its pipe).
 
-    The child's CPU time is bounded; whatever it changes ends with it.
+    The child's CPU time is bounded, and the memory that it takes besides what it
+    starts with; whatever it changes ends with it.
     """
     ours, theirs = os.pipe()
     parent, child = os.getpid(), os.fork()
@@ -354,7 +369,10 @@ def in_child(work: Callable[[], bytes], cpu_seconds: int) -> tuple[int, int]:
     status = 1
     try:
         confine.call("prctl", DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+        memory = psutil.Process().memory_info().data + memory_mb * confine.MEGABYTE
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if os.getppid() == parent:
             with open(theirs, "wb") as pipe:
                 pipe.write(work())

@@ -21,10 +21,11 @@ from contextlib import suppress
 
 USER = 1000  # a student's user id as the student sees it
 MEGABYTE = 1 << 20
+SPARE_MB = 8192  # of addresses: what threads and allocators reserve and never use
 # From the kernel's headers: sched.h, mount.h, prctl.h, seccomp.h.
 NEW = {"user": 1 << 28, "mount": 1 << 17, "pid": 1 << 29, "net": 1 << 30}
 NEW |= {"ipc": 1 << 27, "uts": 1 << 26, "cgroup": 1 << 25}
-NO_SUID, NO_DEVICES, READ_ONLY = 2, 4, 1
+NO_SUID, NO_DEVICES, NO_PROGRAMS, READ_ONLY = 2, 4, 8, 1
 CAPBSET_DROP, NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 24, 38, 22, 2
 CAPABILITY_VERSION = 0x20080522
 
@@ -57,14 +58,33 @@ FORBIDDEN = {
     "pidfd_getfd": (438, 438),
     "clone3": (435, 435),  # its flags lie in memory, out of a filter's sight
     "socket": (41, 198),
-    # Memory that belongs to no process, so that nobody counts it.
+    "setsockopt": (54, 208),  # makes a socket's queue hold megabytes
+    # Memory that is no process's and that no scales see.
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "shmget": (29, 194),
     "msgget": (68, 186),
     "semget": (64, 190),
+    # What others do with the files that all of us read.
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
+    "syslog": (103, 116),
+    # A process that everyone else goes before is never done.
+    "setpriority": (141, 140),
+    "sched_setscheduler": (144, 119),
+    "sched_setattr": (314, 274),
+    "modify_ldt": (154, None),
 }
-CLONE = (56, 220)
+# Refused for some arguments: numbers, which argument, its mask, a value, and whether
+# that value is the refused one or the only one that is not.
+SOME = {
+    "clone into namespaces": ((56, 220), 0, sum(NEW.values()), 0, False),
+    "mmap of shared, nameless memory": ((9, 222), 3, 0x21, 0x21, True),
+    "fcntl that makes others wait for a file": ((72, 25), 1, ~0, 1024, True),
+    "socketpair but of this machine's": ((53, 199), 0, ~0, 1, False),
+}
+NEWEST = 450  # later calls are told to be missing, as on an older kernel
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -132,16 +152,21 @@ def _map_user(child: int, real_user: int) -> None:
 
 def _leave(life: Callable[[], None], say: int, wait: int, tmp_mb: int) -> int:
     """Enter new namespaces, start their first process, and wait for its end."""
+    with suppress(PermissionError):  # only root has groups to lose, and may lose them
+        os.setgroups([])
     call("unshare", sum(NEW.values()))
     os.write(say, b"1")
     os.read(wait, 1)
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)
     flags = NO_SUID | NO_DEVICES
-    for folder, size, more in (("/tmp", tmp_mb, 0), ("/dev/shm", 16, 0)):
+    for folder, size in (("/tmp", tmp_mb), ("/dev/shm", 16)):
         data = f"size={size}m,nr_inodes=20k,mode=0700".encode()
-        call("mount", b"tmpfs", folder.encode(), b"tmpfs", flags | more, data)
+        call("mount", b"tmpfs", folder.encode(), b"tmpfs", flags, data)
     call("mount", b"none", b"/proc", b"tmpfs", flags | READ_ONLY, b"size=4k")
+    # Terminals of its own: the machine has few for all, and `!command` takes one.
+    flags, data = NO_SUID | NO_PROGRAMS, b"newinstance,ptmxmode=0666,max=16"
+    call("mount", b"devpts", b"/dev/pts", b"devpts", flags, data)
     first = os.fork()
     if first == 0:
         status = 1
@@ -173,26 +198,29 @@ def _first(life: Callable[[], None]) -> int:
             return os.waitstatus_to_exitcode(status) & 0x7F
 
 
-def give_up(keep: int, cpu_seconds: int, memory_mb: int, processes: int) -> None:
+def give_up(keep: int, limits: dict[str, int], mapped_mb: int) -> None:
     """Give up every right, and every open file but one; there is no way back.
 
-    cpu_seconds, memory_mb: for each process; the grader outside watches their sum,
-        and comes first, because it can say why
-    processes: threads count too
+    limits: cpu_total and memory_mb hold for each process; the grader outside watches
+        their sum, and gets a few seconds to end them first: it can say why;
+        of processes, threads count too
+    mapped_mb: of addresses, what a submission starts with
     """
     os.setsid()
     _quiet(keep)
-    limits = {
-        "CPU": (cpu_seconds + 5, cpu_seconds + 10),
-        "DATA": (memory_mb * MEGABYTE,) * 2,
-        "NPROC": (processes,) * 2,
+    addresses = mapped_mb + limits["memory_mb"] + SPARE_MB
+    for name, limit in {
+        "CPU": (limits["cpu_total"] + 5, limits["cpu_total"] + 10),
+        "DATA": (limits["memory_mb"] * MEGABYTE,) * 2,
+        "AS": (addresses * MEGABYTE,) * 2,  # tables of empty pages take memory, too
+        "NPROC": (limits["processes"],) * 2,
         "FSIZE": (64 * MEGABYTE,) * 2,
         "NOFILE": (256,) * 2,
+        "SIGPENDING": (256,) * 2,
         "CORE": (0, 0),
         "MSGQUEUE": (0, 0),
         "MEMLOCK": (0, 0),
-    }
-    for name, limit in limits.items():
+    }.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), limit)
     for capability in range(64):
         libc.prctl(CAPBSET_DROP, capability, 0, 0, 0)
@@ -223,17 +251,22 @@ def _filter_syscalls() -> None:
     if platform.machine() not in ARCHITECTURES:
         return
     column, audit = ARCHITECTURES[platform.machine()]
-    load, equal, above, both, ret = 0x20, 0x15, 0x35, 0x45, 0x06
+    load, equal, above, keep, ret = 0x20, 0x15, 0x35, 0x54, 0x06
     deny, allow, kill, missing = 0x50001, 0x7FFF0000, 0x80000000, 0x50000 | 38
-    numbers = {name: pair[column] for name, pair in FORBIDDEN.items()}
     program = [(load, 0, 0, 4), (equal, 1, 0, audit), (ret, 0, 0, kill)]
     program += [(load, 0, 0, 0), (above, 0, 1, 0x40000000), (ret, 0, 0, kill)]
-    for name, number in numbers.items():
-        # Told that clone3 is missing, the C library falls back to clone.
-        program += [(equal, 0, 1, number)]
-        program += [(ret, 0, 0, missing if name == "clone3" else deny)]
-    program += [(equal, 0, 3, CLONE[column]), (load, 0, 0, 16)]
-    program += [(both, 0, 1, sum(NEW.values())), (ret, 0, 0, deny), (ret, 0, 0, allow)]
+    program += [(above, 0, 1, NEWEST + 1), (ret, 0, 0, missing)]
+    for name, numbers in FORBIDDEN.items():
+        if numbers[column] is not None:
+            # Told that clone3 is missing, the C library falls back to clone.
+            answer = missing if name == "clone3" else deny
+            program += [(equal, 0, 1, numbers[column]), (ret, 0, 0, answer)]
+    for numbers, place, mask, value, refused in SOME.values():
+        program += [(equal, 0, 5, numbers[column]), (load, 0, 0, 16 + 8 * place)]
+        program += [(keep, 0, 0, mask & 0xFFFFFFFF), (equal, 0, 1, value)]
+        answers = (deny, allow) if refused else (allow, deny)
+        program += [(ret, 0, 0, answer) for answer in answers]
+    program += [(ret, 0, 0, allow)]
     code = b"".join(struct.pack("=HBBI", *line) for line in program)
     lines = ctypes.create_string_buffer(code)
     head = struct.pack("=HxxxxxxQ", len(program), ctypes.addressof(lines))

@@ -18,6 +18,7 @@ import os
 import random
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from socket import SCM_RIGHTS, SOL_SOCKET, socket
 from typing import Any
@@ -73,13 +74,15 @@ def warm_up(modules: list[str]) -> Any:
 
 def parent(control: socket, modules: list[str]) -> None:
     """Wait for submissions, each with a socket and its limits; `stop` ends one."""
-    shell = warm_up(modules)
+    shell, mapped_mb = warm_up(modules), 0
+    with suppress(OSError), open("/proc/self/statm") as file:
+        mapped_mb = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") >> 20
     control.sendall(b"ready\n")
     child = first = 0
     while True:
         word, channel = _hear(control)
         if channel is not None:
-            options = json.loads(word)
+            options = json.loads(word) | {"mapped_mb": mapped_mb}
             try:
                 child, first = confine.spawn(
                     partial(life, shell, channel, options),
@@ -115,9 +118,7 @@ def life(shell: Any, channel: socket, options: dict[str, Any]) -> None:
     number = channel.detach()
     os.chdir(os.environ["SECURETRAIN_WORK"] if options["trust"] else "/tmp")
     if not options["trust"]:
-        confine.give_up(
-            number, options["cpu_total"], options["memory_mb"], options["processes"]
-        )
+        confine.give_up(number, options, options["mapped_mb"])
     channel = socket(fileno=number)
     random.seed()
     if "numpy" in sys.modules:
@@ -125,6 +126,7 @@ def life(shell: Any, channel: socket, options: dict[str, Any]) -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].seed()
     sys.stdin = io.StringIO()
+    sys.path.insert(0, "")  # as in a notebook: modules that a cell wrote
     signal.signal(signal.SIGPROF, _out_of_time)
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     answers = {"run": run, "call": call_function, "get": get}

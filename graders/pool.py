@@ -6,6 +6,7 @@ torch, and outlives whatever happens there.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -157,7 +158,7 @@ class Pool:
                     away[number] = submission
                     wire.send(self.channel, {"job": number} | asdict(submission))
                 answer = wire.receive(self.channel)
-                yield away.pop(answer["job"]), answer["result"]
+                yield away.pop(answer["job"]), json.loads(answer["result"])
             except (OSError, EOFError):
                 self._stop()
                 self._start()

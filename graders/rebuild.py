@@ -14,7 +14,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graders.text import harmless_markdown
+from graders.text import clean, harmless_markdown
 from securetrain.notebook_rules import (
     grading,
     is_check,
@@ -25,10 +25,12 @@ from securetrain.notebook_rules import (
 
 Cell = dict[str, Any]
 NOT_OURS = re.compile(
-    r"^\s*[%!?]|\b(globals|locals|vars|exec|eval|get_ipython)\b", re.M
+    r"^[ \t]*[%!?]|\b(globals|locals|vars|exec|eval|get_ipython)\b", re.M
 )
 IDLE = re.compile(r"^%(check|matplotlib)\b.*$", re.M)  # magics that bind no name
 MAX_FREE_CELLS = 200
+MAX_ANALYSED = 100_000  # characters of a cell
+MAX_SHOWN = 20_000  # characters of an answer in words
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def _answer(cell: Cell, shown: Cell, answer: str | None) -> Step:
     if is_prose(cell):
         empty = source(shown).strip()
         text = "" if answer is None or answer.strip() == empty else answer.strip()
-        harmless = harmless_markdown(text) or source(shown)
+        # Cleaned first: what is taken out of the middle may leave a tag.
+        harmless = harmless_markdown(clean(text, MAX_SHOWN)) or source(shown)
         return Step("prose", cell["id"], text, shown | {"source": harmless})
     code = source(shown) if answer is None else answer
     return Step("answer", cell["id"], code, shown | {"source": code})
@@ -154,9 +157,13 @@ def _mark_needed(steps: list[Step]) -> list[Step]:
 
 
 def _plain(code: str) -> str | None:
-    """Return code without idle magics, None when it is no plain Python."""
+    """Return code without the magics that bind nothing; None for what is not Python.
+
+    What only IPython understands counts as such, and what is very long: a student
+    decides how long looking at it takes.
+    """
     code = IDLE.sub("", code)
-    if NOT_OURS.search(code):
+    if len(code) > MAX_ANALYSED or NOT_OURS.search(code):
         return None
     try:
         symtable.symtable(code, "cell", "exec")

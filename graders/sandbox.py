@@ -15,11 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from socket import SCM_RIGHTS, SOL_SOCKET, SocketType, socketpair
 from typing import Any
@@ -28,31 +26,11 @@ import psutil
 
 import securetrain
 from graders import wire
+from graders.watch import LOOK, Limits, Watch
 
 PROGRAM = ("jail.py", "confine.py", "wire.py")
 ENVIRONMENT, LIBRARY = Path("/environment"), Path("/course")  # inside the jail
 FIRST_USER = 61000  # when root grades, students get user ids from here on
-LOOK = 0.2  # seconds between two looks at a submission's processes
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one submission may use.
-
-    cpu_step: CPU seconds for one cell or one call; cpu_total: for all together
-    memory_mb, processes: all of a submission's processes together; threads count
-    idle: seconds in all that it may sleep while an answer is awaited, of its own
-        will: a process that waits for a core is not asleep
-    wall: seconds for the whole submission, however busy the machine; a backstop
-    """
-
-    cpu_step: int = 30
-    cpu_total: int = 120
-    memory_mb: int = 3000
-    processes: int = 64
-    tmp_mb: int = 64
-    idle: int = 30
-    wall: int = 1800
 
 
 class Gone(Exception):
@@ -131,7 +109,10 @@ def command(number: int, modules: list[str], trust: bool) -> list[str]:
             line += ["--ro-bind", f"/{name}", f"/{name}"]
     for path, place in visible().items():
         line += [*_parents(place), "--ro-bind", str(path), str(place)]
-    line += ["--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--dir", "/grader"]
+    line += ["--proc", "/proc", "--dev", "/dev"]
+    # A mapping of it is memory of no process: what it gives, /dev/null does, too.
+    line += ["--dev-bind", "/dev/null", "/dev/zero"]
+    line += ["--perms", "0755", "--dir", "/grader"]
     for name in PROGRAM:
         line += ["--ro-bind", str(Path(__file__).with_name(name)), f"/grader/{name}"]
     line += ["--perms", "0755", "--tmpfs", "/tmp", "--chdir", "/tmp"]
@@ -239,10 +220,12 @@ class Jail:
         return line.decode().strip()
 
     @contextmanager
-    def submission(self, limits: Limits, spent: float = 0.0) -> Iterator[Student]:
+    def submission(
+        self, limits: Limits, before: Watch | None = None
+    ) -> Iterator[Student]:
         """Start a process for a submission; when this ends, it and all its kin end.
 
-        spent: CPU seconds that the submission's earlier processes have used
+        before: who watched the submission's earlier process: what it saw counts on
         Raises NoJail when the kernel refuses it.
         """
         ours, theirs = socketpair()
@@ -256,7 +239,7 @@ class Jail:
                     f"The jail cannot start a submission ({said}). It needs nested "
                     "user namespaces: sysctl user.max_user_namespaces above 0."
                 )
-            watch = Watch(self._parent(), limits, spent)
+            watch = Watch(self._parent(), limits, before)
             watch.start()
             try:
                 yield Student(ours, watch)
@@ -280,96 +263,6 @@ class Jail:
         self.process.kill()
         self.process.wait()
         self.errors.close()
-
-
-class Watch(threading.Thread):
-    """Looks at a submission's processes and ends them when they exceed a limit."""
-
-    def __init__(self, parent: psutil.Process, limits: Limits, spent: float) -> None:
-        super().__init__(daemon=True)
-        self.parent, self.limits, self.before = parent, limits, spent
-        self.done = threading.Event()
-        self.awaited = False  # whether we wait for an answer
-        self.reason, self.wall = "", False
-        self.spent: dict[tuple[int, float], float] = {}
-        self.started = self.looked = time.monotonic()
-        self.slept = 0.0
-
-    @property
-    def cpu_seconds(self) -> float:
-        """What all of the submission's processes have used, up to the last look."""
-        return self.before + sum(self.spent.values())
-
-    def run(self) -> None:
-        while not self.done.wait(LOOK):
-            try:
-                kin = self.parent.children(recursive=True)
-            except psutil.NoSuchProcess:
-                return
-            reason = self._too_much(kin)
-            if reason and not self.reason:
-                self.reason = reason
-            if self.reason:
-                for process in kin:
-                    with suppress(psutil.Error):
-                        process.kill()
-
-    def _too_much(self, kin: list[psutil.Process]) -> str:
-        """Return which limit is exceeded, in a student's words, or ""."""
-        limits, now, before = self.limits, time.monotonic(), self.cpu_seconds
-        asleep, threads = True, 0
-        for process in kin:
-            with suppress(psutil.Error), process.oneshot():
-                times = process.cpu_times()
-                key = (process.pid, process.create_time())
-                self.spent[key] = times.user + times.system
-                threads += process.num_threads()
-                states = (psutil.STATUS_SLEEPING, psutil.STATUS_STOPPED)
-                asleep &= process.status() in (*states, psutil.STATUS_ZOMBIE)
-        if asleep and self.awaited and self.cpu_seconds == before and _waits():
-            self.slept += now - self.looked
-        self.looked = now
-        if self.cpu_seconds > limits.cpu_total:
-            return f"it used more than {limits.cpu_total} seconds of CPU time"
-        if threads > limits.processes + 1:  # the kernel's limit spares its own root
-            return f"it started more than {limits.processes} processes or threads"
-        if _exceeds(kin, limits.memory_mb):
-            return f"it used more than {limits.memory_mb} MB of memory"
-        if self.slept > limits.idle:
-            return f"it slept for {limits.idle} seconds instead of answering"
-        if now - self.started > limits.wall:
-            self.wall = True
-            return f"it was not done after {limits.wall} seconds"
-        return ""
-
-
-def _waits() -> bool:
-    """Say whether our own main thread sleeps, too, and is not kept from a core."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] == b"S"
-    except OSError:
-        return True
-
-
-def _exceeds(kin: list[psutil.Process], megabytes: int) -> bool:
-    """Say whether processes use more memory; what they share is shared out.
-
-    Shares take long to add up, so they are looked at only when the plain sum exceeds.
-    """
-    resident = {one.pid: _bytes(one.memory_info, "rss") for one in kin}
-    if sum(resident.values()) <= megabytes * 10**6:
-        return False
-    used = [_bytes(one.memory_full_info, "pss") or resident[one.pid] for one in kin]
-    return sum(used) > megabytes * 10**6
-
-
-def _bytes(ask: Callable[[], Any], name: str) -> int:
-    """Return a number of a process's memory, 0 when it has gone or is not told."""
-    try:
-        return getattr(ask(), name)
-    except psutil.Error:
-        return 0
 
 
 class Student:

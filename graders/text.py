@@ -6,7 +6,11 @@ import re
 from typing import Any
 
 MAX_MESSAGE = 2000
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Codes for a terminal, control characters, and what turns the direction of text around:
+# code would read other than it runs.
+CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 LINK = re.compile(r"\](\s*)([(:])")
 

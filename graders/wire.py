@@ -23,6 +23,7 @@ MAX_JSON = 16 << 20
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 50
 MAX_KEYS = 20_000  # of a set or dict: keys that collide cost the square of their number
+MAX_RANGE = 1_000_000  # of a range: short to send, and as long as one likes to sort
 DICTS = (dict, Counter, OrderedDict, defaultdict)
 SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
 ARRAYS = ("bool", "complex64", "complex128", "float16", "float32", "float64") + tuple(
@@ -128,6 +129,8 @@ def encode(value: Any, blobs: list[bytes], depth: int = 0) -> Any:
             for key, item in dict.items(value)
         ]
         return {"dict": pairs}
+    if kind is range and value[MAX_RANGE:]:
+        return {"opaque": f"range of more than {MAX_RANGE} numbers"}
     if kind is range:
         return {"range": [value.start, value.stop, value.step]}
     if kind in (bytes, bytearray):
@@ -188,6 +191,8 @@ class _Reader:
             return _whole(dict(items), items)
         if name == "range":
             start, stop, step = map(_integer, body)
+            if range(start, stop, step)[MAX_RANGE:]:
+                raise Malformed("a longer range than an honest encoder writes")
             return range(start, stop, step)
         if name == "bytes":
             return bytes(self._take(_integer(body)))

@@ -20,6 +20,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
+from signal import SIGXCPU
 from socket import socket
 from typing import Any
 
@@ -29,7 +30,7 @@ from graders.text import line
 from securetrain.notebook_rules import is_check, source
 
 ALWAYS = ["numpy", "matplotlib.pyplot"]  # what a student's own cells often want
-CHECK_SECONDS = 600  # CPU seconds for a checker, a backstop
+MARGIN = 60  # CPU seconds of a checker besides those of its checks
 
 
 def imports(master: dict[str, Any]) -> list[str]:
@@ -79,19 +80,12 @@ def grade(lab: dict, job: dict, jail: Jail, reference: Any, allowed: Limits) -> 
         done = checker.mark(plan, reference, session, cpu)
     finally:
         session.close()
-    try:
-        with checker.bounded(cpu):
-            notebook = feedback.build(plan, done)
-    except OutOfTime:
-        done.shown.clear()
-        done.notes.append("What your cells showed was too much to keep.")
-        notebook = feedback.build(plan, done)
     return result | {
         "status": "wall" if done.wall else "graded",
         "reason": "",
         "marks": [asdict(mark) for mark in done.marks],
         "notes": [line(said) for said in done.notes],
-        "notebook": notebook,
+        "notebook": feedback.build(plan, done),
         "cpu_seconds": time.process_time() - started + session.cpu_seconds,
     }
 
@@ -150,7 +144,8 @@ class Worker:
             lambda: json.dumps(
                 grade(lab, job, jail, self.reference, self.limits)
             ).encode(),
-            CHECK_SECONDS,
+            self.limits.cpu_total + MARGIN,
+            self.limits.memory_mb,
         )
         self.selector.register(pipe, EVENT_READ, (slot, child, job, []))
 
@@ -163,16 +158,25 @@ class Worker:
         os.close(pipe)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         self.free.append(slot)
-        if parts and status == 0:
-            result = json.loads(b"".join(parts))
-        else:  # the jail may be in any state: the next hand-in gets a new one
+        result = b"".join(parts)
+        if status or not result:  # the jail may be in any state: a new one for the next
             self.jails[slot].close()
-            keys = ("student", "topic", "name", "timestamp")
-            result = {key: job[key] for key in keys} | {
-                "status": "failed",
-                "reason": f"the checker ended with status {status}; see its messages",
-            }
+            result = json.dumps(self.unfinished(job, status)).encode()
+        # As bytes, for which a frame has more room than for everything else.
         wire.send(self.channel, {"job": job["job"], "result": result})
+
+    def unfinished(self, job: dict[str, Any], status: int) -> dict[str, Any]:
+        """Return the result of a hand-in whose checker has ended without one."""
+        result = {key: job[key] for key in ("student", "topic", "name", "timestamp")}
+        if status == -SIGXCPU:  # it would again
+            plan = rebuild.plan(self.lab["master"], self.lab["released"], None)
+            return result | feedback.refused(
+                plan,
+                "What your functions returned kept the checks busy until they were "
+                "stopped. Is a value far too large?",
+            )
+        reason = f"the checker ended with status {status}; see its messages"
+        return result | {"status": "failed", "reason": reason}
 
 
 def main(argv: list[str]) -> int:

@@ -313,7 +313,9 @@ def test_names_that_code_uses(code, names):
 @pytest.mark.parametrize(
     "code",
     ["%time f()", "!ls", "%%bash\nls", "globals()['x']", "eval('x')", "def broken(:"]
-    + ["noise?", "a = !ls", "x = get_ipython()", "a\0", "vars()", "exec(text)"],
+    + ["x = get_ipython()", "a\0", "vars()", "exec(text)", "noise?", "x = !ls"]
+    + ["a = 1\n" * 50_000, "x = " + "-" * 90_000 + "1"],
+    ids=lambda code: code[:20],
 )
 def test_code_that_cannot_be_told_uses_anything(code):
     assert used(code) is None

@@ -338,15 +338,6 @@ def test_memory_of_one_process_is_bounded(jail):
             time.sleep(1000)
             """,
         ),
-        (
-            "shared memory",
-            """
-            import mmap
-            x = mmap.mmap(-1, 700_000_000)
-            for place in range(0, len(x), 4096):
-                x[place] = 1
-            """,
-        ),
     ],
 )
 def test_memory_of_all_processes_counts(jail, name, code):
