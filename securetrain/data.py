@@ -6,14 +6,19 @@ labels (N,) int64.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from securetrain.signs import NAMES as SIGN_NAMES
 from securetrain.signs import render
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CHUNK = 250  # images rendered at once, so that they stay in the processor's cache
 
@@ -144,3 +149,61 @@ def _absent(name: str, folder: str | Path) -> str:
         f"No whole copy of {name} in {folder}. With a network, call again with "
         "download=True; without one, data.signs() and data.digits() need no download."
     )
+
+
+def to_files(x: Tensor, y: Tensor, shards: int = 4) -> dict[str, bytes]:
+    """Return a data set as it is shipped: images in shards, labels in one file.
+
+    x: (N, C, H, W) in [0, 1], kept as bytes, so within 1/510; y: (N,) in 0..255
+    Returns path -> content, each in numpy's .npy format.
+    """
+    import numpy as np
+
+    check_images(x)
+    check_labels(y, len(x), 256)
+    parts = (x * 255).round().byte().numpy()
+    files = {"labels.npy": y.byte().numpy()}
+    for number, part in enumerate(np.array_split(parts, shards)):
+        files[f"images/{number}.npy"] = part
+    return {path: _npy(array) for path, array in files.items()}
+
+
+def _npy(array: np.ndarray) -> bytes:
+    import numpy as np
+
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()
+
+
+def from_files(files: Mapping[str, bytes]) -> tuple[Tensor, Tensor]:
+    """Return images and labels from what `to_files` gave; no pickle is ever loaded.
+
+    Returns x (N, C, H, W) in [0, 1] and y (N,).
+    Raises ValueError for a file that is missing, strange or of another length.
+    """
+    import numpy as np
+
+    paths = sorted(path for path in files if path.startswith("images/"))
+    if not paths or "labels.npy" not in files:
+        raise ValueError(f"expected images/*.npy and labels.npy, got {sorted(files)}")
+    parts = [_bytes(path, files[path], 4) for path in paths]
+    x = torch.from_numpy(np.concatenate(parts)).float() / 255
+    y = torch.from_numpy(_bytes("labels.npy", files["labels.npy"], 1)).long()
+    check_images(x)
+    check_labels(y, len(x), 256)
+    return x, y
+
+
+def _bytes(path: str, content: bytes, sides: int) -> np.ndarray:
+    """Return an .npy file's array of bytes with this many sides."""
+    import numpy as np
+
+    try:
+        found = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path}: no array that can be read: {error}") from error
+    if found.dtype != np.uint8 or found.ndim != sides:
+        shape = f"{found.dtype} {found.shape}"
+        raise ValueError(f"{path}: expected bytes with {sides} sides, got {shape}")
+    return found

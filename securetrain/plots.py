@@ -191,3 +191,55 @@ def heat(
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def tree(size: int, leaf: int, title: str, ax: Axes | None = None) -> Axes:
+    """Show a Merkle tree, and which of its hashes prove that one leaf is in it.
+
+    size: leaves, at most about 16; leaf: the one to prove, from 0
+    Raises ValueError for a leaf that is not there.
+    """
+    if not 0 <= leaf < size:
+        raise ValueError(f"expected a leaf from 0 to {size - 1}, got {leaf}")
+    ax = new_axes(ax, title)
+    kinds: dict[str, list[tuple[float, float]]] = {
+        "the entry": [],
+        "sent as proof": [],
+        "worked out by the reader": [],
+        "not needed": [],
+    }
+    _branch(ax, kinds, 0, size, leaf, "not needed")
+    styles = ((ATTACKED, "^"), (DEFENDED, "s"), ("black", "D"), (CLEAN, "o"))
+    for (kind, places), (colour, marker) in zip(kinds.items(), styles, strict=True):
+        style = {"s": 90, "c": colour, "marker": marker, "label": kind}
+        if places:
+            ax.scatter(*zip(*places, strict=True), **style)
+    for number in range(size):
+        ax.text(number, -0.35, number, ha="center", va="top", size=9)
+    ax.set_axis_off()
+    ax.set_ylim(-0.8, size.bit_length() + 0.9)
+    ax.legend(fontsize=8, frameon=False, ncols=2, loc="upper left")
+    return ax
+
+
+def _branch(
+    ax: Axes, kinds: dict[str, list], low: int, high: int, leaf: int, kind: str
+) -> tuple[float, float]:
+    """Draw the subtree of leaves `low` to `high` - 1; return where its top stands."""
+    inside = low <= leaf < high
+    if high - low == 1:
+        place = (float(low), 0.0)
+        kinds["the entry" if inside else kind].append(place)
+        return place
+    middle = low + (1 << ((high - low - 1).bit_length() - 1))
+    sides = ((low, middle), (middle, high))
+    ends = []
+    for start, end in sides:
+        beside = inside and not start <= leaf < end
+        name = "sent as proof" if beside else "not needed"
+        ends.append(_branch(ax, kinds, start, end, leaf, name))
+    place = (sum(x for x, _ in ends) / 2, 1 + max(height for _, height in ends))
+    for end in ends:
+        ax.plot(*zip(place, end, strict=True), color="#cccccc", zorder=0)
+    kinds["worked out by the reader" if inside else kind].append(place)
+    return place

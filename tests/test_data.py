@@ -1,6 +1,7 @@
 """Data sets: what the loaders return, and what they say of bad input."""
 
 import hashlib
+import io
 import pickle
 
 import numpy as np
@@ -247,3 +248,39 @@ def test_an_absent_data_set_says_what_to_do(load, train, tmp_path):
     for word in (str(tmp_path), "download=True", "data.signs()"):
         assert word in str(error.value)
     assert not (tmp_path / "empty").exists(), "asking must not make folders"
+
+
+# --- Files ---------------------------------------------------------------------
+
+
+def npy(array):
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=True)
+    return out.getvalue()
+
+
+def test_a_data_set_comes_back_from_its_files():
+    x, y = data.signs(50, seed=0)
+    files = data.to_files(x, y, shards=3)
+    assert sorted(files) == [f"images/{i}.npy" for i in range(3)] + ["labels.npy"]
+    again, labels = data.from_files(dict(reversed(files.items())))
+    assert torch.equal(labels, y) and (again - x).abs().max() <= 1 / 509
+    assert data.to_files(again, labels, shards=3) == files
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"labels.npy": None}, "expected images"),
+        ({"labels.npy": b""}, "labels.npy: no array"),
+        ({"labels.npy": npy(np.array([None]))}, "no array that can be read.*allow_pi"),
+        ({"labels.npy": npy(np.zeros(9, np.int64))}, "expected bytes with 1 sides"),
+        ({"labels.npy": npy(np.zeros(9, np.uint8))}, "one label an image"),
+        ({"images/0.npy": npy(np.zeros((5, 5), np.uint8))}, "with 4 sides"),
+        ({"images/0.npy": pickle.dumps(1)}, "images/0.npy: no array"),
+    ],
+)
+def test_a_strange_file_is_named(change, says):
+    files = data.to_files(*data.signs(10, seed=0)) | change
+    with pytest.raises(ValueError, match=says):
+        data.from_files({k: v for k, v in files.items() if v is not None})

@@ -8,7 +8,7 @@ import torch
 from matplotlib import colors
 from matplotlib import pyplot as plt
 
-from securetrain import plots
+from securetrain import plots, translog
 
 X = torch.linspace(0, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
 VALUES = torch.tensor([0.1, 0.2, 0.3, 5.0])
@@ -21,6 +21,7 @@ FIGURES = {
     "scores": lambda **k: plots.scores(VALUES, POISON, label="score", **k),
     "plane": lambda **k: plots.plane(torch.rand(4, 2), POISON, **k),
     "curve": lambda **k: plots.curve([1, 2], {"a": [0.1, 0.9]}, label="%", **k),
+    "tree": lambda **k: plots.tree(11, 5, **k),
     "heat": lambda **k: plots.heat([[0.1, 0.9]], ["r"], ["c", "d"], **k),
 }
 
@@ -125,3 +126,22 @@ def test_drawing_bars_loads_no_torch():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr or "torch was imported"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 11])
+def test_a_tree_marks_as_many_hashes_as_the_proof_holds(size):
+    leaves = [translog.leaf_hash(bytes([i])) for i in range(size)]
+    for leaf in range(size):
+        kinds = plots.tree(size, leaf, "t").collections
+        count = {kind.get_label(): len(kind.get_offsets()) for kind in kinds}
+        assert count["the entry"] == 1 and sum(count.values()) == 2 * size - 1
+        proof = translog.inclusion(leaves, leaf)
+        assert count.get("sent as proof", 0) == len(proof)
+        assert count.get("worked out by the reader", 0) == len(proof)
+        plt.close("all")
+
+
+@pytest.mark.parametrize("leaf", [-1, 4])
+def test_a_tree_has_no_other_leaves(leaf):
+    with pytest.raises(ValueError, match="expected a leaf from 0 to 3"):
+        plots.tree(4, leaf, "t")
