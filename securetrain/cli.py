@@ -15,6 +15,7 @@ COMMANDS = {
     "lab": ("securetrain.lab", "open JupyterLab at the learner's home page"),
     "start": ("securetrain.lab_copies", "make your own copy of a lab under work/"),
     "tidy": ("securetrain.notebooks", "strip outputs and stray metadata"),
+    "provenance": ("securetrain.provenance_command", "sign and verify a data set"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 
