@@ -237,10 +237,14 @@ class Proxy:
         return value
 
 
-def _as_raised(name: str, message: str, line: int) -> Exception:
-    """Return a student's exception: of its own class when that is a plain one."""
-    kinds = {kind.__name__: kind for kind in PASSED_ON}
-    error = kinds.get(name, RuntimeError)(message)
+def _as_raised(name: str, message: str, line: int, kinds: list[str]) -> Exception:
+    """Return a student's exception: of the nearest of its classes that is a plain one.
+
+    kinds: the names of its class and of those it descends from, in Python's order
+    """
+    plain = {kind.__name__: kind for kind in PASSED_ON}
+    nearest = next((plain[kind] for kind in kinds if kind in plain), RuntimeError)
+    error = nearest(message)
     error.by_student = (name, message, line)
     return error
 
@@ -287,7 +291,7 @@ def _run(step: Step, session: Session, done: Marked) -> dict[str, Any]:
     except Gone as gone:
         done.wall |= gone.wall
         done.notes.append(f"The cell '{step.id}' was stopped: {gone}.")
-        return {"error": ["Stopped", str(gone), 0]}
+        return {"error": ["Stopped", str(gone), 0, []]}
 
 
 def _answers(names: dict[str, bool], session: Session) -> dict[str, Any]:

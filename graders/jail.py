@@ -28,6 +28,7 @@ import wire
 
 MAX_TEXT = 1 << 20  # characters of printed text kept for a cell
 MAX_ERROR = 4000
+MAX_KINDS = 20  # classes that an exception descends from
 SHOWN = ("text/plain", "image/png", "image/jpeg")
 
 
@@ -157,8 +158,9 @@ def _out_of_time(*_: Any) -> None:
 
 
 def describe(error: BaseException) -> list[Any]:
-    """Return an exception's name, its message and the line of the cell it came from."""
-    name, line, frame = type(error).__name__, 0, error.__traceback__
+    """Return an exception's name, message, line of its cell, and its kinds' names."""
+    kinds = [kind.__name__[:100] for kind in type(error).__mro__[:MAX_KINDS]]
+    line, frame = 0, error.__traceback__
     try:
         text = str(error)
     except BaseException:
@@ -167,7 +169,7 @@ def describe(error: BaseException) -> list[Any]:
         if frame.tb_frame.f_code.co_filename.startswith("<ipython-input"):
             line = frame.tb_lineno
         frame = frame.tb_next
-    return [name[:100], text[:MAX_ERROR], line]
+    return [kinds[0], text[:MAX_ERROR], line, kinds]
 
 
 def run(shell: Any, request: dict[str, Any]) -> dict[str, Any]:

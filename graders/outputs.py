@@ -38,7 +38,7 @@ def allowed(answer: dict[str, Any], left: int) -> tuple[list[dict[str, Any]], in
             kind = {"output_type": "display_data", "metadata": {}}
             outputs.append(kind | {"data": data})
     if answer.get("error"):
-        name, message, number = answer["error"]
+        name, message, number, _ = answer["error"]
         where = f" (line {number})" if 0 < number < 10**6 else ""
         outputs.append(error(clean(name, 80), clean(message) + where))
     return outputs, max(left, 0)

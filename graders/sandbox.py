@@ -294,7 +294,9 @@ class Student:
 
 
 def _is_error(value: Any) -> bool:
-    """Say whether this is None or [name, message, line]."""
+    """Say whether this is None or [name, message, line, names of its kinds]."""
     return value is None or (
-        type(value) is list and [type(part) for part in value] == [str, str, int]
+        type(value) is list
+        and [type(part) for part in value] == [str, str, int, list]
+        and all(type(kind) is str for kind in value[3])
     )

@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 import graders.sandbox
+from graders.checker import Proxy, Session
 from graders.sandbox import FIRST_USER, Gone, Jail, Limits, NoJail
 from securetrain.cli import main
 
@@ -461,6 +462,32 @@ def test_the_folder_fills_up_for_the_student_alone(jail):
 )
 def test_a_process_that_ends_itself_is_gone(jail, code):
     assert gone(jail, code) == "it ended its own process"
+
+
+def test_an_error_of_a_finer_kind_is_caught_like_its_kind(jail):
+    """A check that awaits a ValueError gets one for JSON, text and a new class, too."""
+    session = Session(jail, WIDE)
+    session.run(
+        textwrap.dedent(
+            """
+            import json
+            class Refused(ValueError): pass
+            def read(text): return json.loads(text)
+            def decode(data): return data.decode("ascii")
+            def refuse(value): raise Refused("no")
+            def stop(value): raise AssertionError("no")
+            """
+        )
+    )
+    cases = {"read": "{", "decode": b"\xff", "refuse": 1}
+    for name, value in cases.items():
+        with pytest.raises(ValueError) as caught:
+            Proxy(session, name)(value)
+        assert caught.value.by_student[1]
+    assert caught.value.by_student[:2] == ("Refused", "no")
+    with pytest.raises(RuntimeError, match="no"):  # never what a check itself raises
+        Proxy(session, "stop")(1)
+    session.close()
 
 
 def test_leaving_politely_is_an_error_like_any(jail):

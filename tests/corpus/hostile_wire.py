@@ -210,12 +210,12 @@ FRAMES = [
     _raw(
         "wire-error-long",
         "sends an error of fifteen megabytes",
-        "frame({'dict': [['error', ['ValueError', 'x' * 15_000_000, 10**4000]]]})",
+        "frame({'dict': [['error', ['ValueError', 'x' * 15_000_000, 10**4000, []]]]})",
     ),
     _raw(
         "wire-error-gone",
         "claims that the grader is to blame",
-        "frame({'dict': [['error', ['Gone', '\\x1b]0;owned\\x07wall', 1]]]})",
+        "frame({'dict': [['error', ['Gone', '\\x1b]0;owned\\x07wall', 1, ['Gone']]]]})",
     ),
     _raw(
         "wire-changed",
@@ -279,7 +279,7 @@ CLAIMS = [
     _claims(
         "claim-error",
         "says that a cell raised an error of odd texts",
-        "{'dict': [['error', ['\\ud800<b>', '\\x00\\x1b[2J', -10**300]]]}",
+        "{'dict': [['error', ['\\ud800<b>', '\\x00\\x1b[2J', -10**300, ['\\ud800']]]]}",
     ),
 ]
 
