@@ -157,22 +157,19 @@ def to_files(x: Tensor, y: Tensor, shards: int = 4) -> dict[str, bytes]:
     x: (N, C, H, W) in [0, 1], kept as bytes, so within 1/510; y: (N,) in 0..255
     Returns path -> content, each in numpy's .npy format.
     """
-    import numpy as np
-
     check_images(x)
     check_labels(y, len(x), 256)
-    parts = (x * 255).round().byte().numpy()
-    files = {"labels.npy": y.byte().numpy()}
-    for number, part in enumerate(np.array_split(parts, shards)):
-        files[f"images/{number}.npy"] = part
-    return {path: _npy(array) for path, array in files.items()}
+    files = {"labels.npy": _npy(y.byte())}
+    for number, part in enumerate(x.tensor_split(shards)):
+        files[f"images/{number}.npy"] = _npy((part * 255).round_().byte())
+    return files
 
 
-def _npy(array: np.ndarray) -> bytes:
+def _npy(array: Tensor) -> bytes:
     import numpy as np
 
     out = io.BytesIO()
-    np.save(out, array, allow_pickle=False)
+    np.save(out, array.numpy(), allow_pickle=False)
     return out.getvalue()
 
 
@@ -188,7 +185,7 @@ def from_files(files: Mapping[str, bytes]) -> tuple[Tensor, Tensor]:
     if not paths or "labels.npy" not in files:
         raise ValueError(f"expected images/*.npy and labels.npy, got {sorted(files)}")
     parts = [_bytes(path, files[path], 4) for path in paths]
-    x = torch.from_numpy(np.concatenate(parts)).float() / 255
+    x = torch.from_numpy(np.concatenate(parts)).float().div_(255)
     y = torch.from_numpy(_bytes("labels.npy", files["labels.npy"], 1)).long()
     check_images(x)
     check_labels(y, len(x), 256)

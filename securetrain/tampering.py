@@ -279,3 +279,22 @@ def refusal_rates(tries: int, seed: int) -> list[list[float]]:
             ]
         )
     return rates
+
+
+def rewrites_refused(leaves: list[bytes], tries: int, seed: int) -> float:
+    """Return the share of logs with a changed past that a kept root gives away.
+
+    leaves: hashes of a log's entries. Each time somebody kept the root of a random
+    size; then an entry before it changes, and the best proof there is gets checked.
+    """
+    rng, refused = Random(seed), 0
+    for _ in range(tries):
+        size, other = rng.randint(1, len(leaves)), list(leaves)
+        other[rng.randrange(size)] = translog.leaf_hash(rng.randbytes(8))
+        kept, now = translog.root(leaves[:size]), translog.root(other)
+        best = translog.consistency(other, size)
+        try:
+            translog.check_consistency(size, kept, len(other), now, best)
+        except Refused:
+            refused += 1
+    return refused / tries

@@ -1,0 +1,22 @@
+"""Never looks at the files.
+
+says: files that were tampered with
+"""
+
+import hashlib
+
+from securetrain import manifests
+
+
+def accept(delivery, known):
+    manifest = delivery["manifest"]
+    manifests.check_signature(manifest, delivery["signature"], known["key"])
+    release = manifests.read_manifest(manifest)
+    digest = hashlib.sha256(manifest).hexdigest()
+    if release.name != known["name"]:
+        raise ValueError("name")
+    if release.version < known["version"]:
+        raise ValueError("rollback")
+    if release.version == known["version"] and digest != known["manifest"]:
+        raise ValueError("same number")
+    return known | {"version": release.version, "manifest": digest}

@@ -1,0 +1,22 @@
+"""Takes any release with the known number.
+
+says: another release under the known version
+"""
+
+import hashlib
+
+from securetrain import manifests
+
+
+def accept(delivery, known):
+    manifest = delivery["manifest"]
+    manifests.check_signature(manifest, delivery["signature"], known["key"])
+    release = manifests.read_manifest(manifest)
+    digest = hashlib.sha256(manifest).hexdigest()
+    if release.name != known["name"]:
+        raise ValueError("name")
+    if release.version < known["version"]:
+        raise ValueError("rollback")
+    if manifests.describe(delivery["archive"]) != release.files:
+        raise ValueError("files")
+    return known | {"version": release.version, "manifest": digest}

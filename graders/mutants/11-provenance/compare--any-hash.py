@@ -1,0 +1,31 @@
+"""Uses whatever hash the manifest names.
+
+says: another hash than SHA-256
+"""
+
+import hashlib
+import json
+
+from securetrain.manifests import FORMAT, canonical
+
+
+def differences(files, manifest):
+    tree = json.loads(manifest)
+    if canonical(tree) != manifest:
+        raise ValueError("form")
+    if tree["format"] != FORMAT:
+        raise ValueError("hash")
+    listed = {row["path"]: row for row in tree["files"]}
+    if len(listed) != len(tree["files"]):
+        raise ValueError("twice")
+    changed = [
+        path
+        for path in files.keys() & listed.keys()
+        if len(files[path]) != listed[path]["size"]
+        or hashlib.new(tree["hash"], files[path]).hexdigest() != listed[path]["digest"]
+    ]
+    return {
+        "changed": sorted(changed),
+        "missing": sorted(listed.keys() - files.keys()),
+        "extra": sorted(files.keys() - listed.keys()),
+    }

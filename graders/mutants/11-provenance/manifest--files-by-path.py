@@ -1,0 +1,30 @@
+"""Writes the files as a dict.
+
+says: `files` must be a list
+"""
+
+import hashlib
+
+from securetrain.manifests import FORMAT, HASH, canonical
+
+
+def write_manifest(files, name, version, source):
+    if type(version) is not int or version < 1:
+        raise ValueError("version")
+    rows = [
+        {
+            "path": path,
+            "size": len(files[path]),
+            "digest": hashlib.sha256(files[path]).hexdigest(),
+        }
+        for path in sorted(files)
+    ]
+    facts = {"name": name, "version": version, "source": source}
+    return canonical(
+        {
+            "format": FORMAT,
+            "hash": HASH,
+            **facts,
+            "files": {row["path"]: row for row in rows},
+        }
+    )

@@ -1,0 +1,25 @@
+"""Writes JSON that people can read, in another form.
+
+says: Return canonical
+"""
+
+import hashlib
+import json
+
+from securetrain.manifests import FORMAT, HASH
+
+
+def write_manifest(files, name, version, source):
+    if type(version) is not int or version < 1:
+        raise ValueError("version")
+    rows = [
+        {
+            "path": path,
+            "size": len(files[path]),
+            "digest": hashlib.sha256(files[path]).hexdigest(),
+        }
+        for path in sorted(files)
+    ]
+    facts = {"name": name, "version": version, "source": source}
+    tree = {"format": FORMAT, "hash": HASH, **facts, "files": rows}
+    return json.dumps(tree, indent=1).encode()

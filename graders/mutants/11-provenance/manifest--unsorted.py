@@ -1,0 +1,23 @@
+"""Lists files in the order in which they come.
+
+says: Sort the files by path
+"""
+
+import hashlib
+
+from securetrain.manifests import FORMAT, HASH, canonical
+
+
+def write_manifest(files, name, version, source):
+    if type(version) is not int or version < 1:
+        raise ValueError("version")
+    rows = [
+        {
+            "path": path,
+            "size": len(files[path]),
+            "digest": hashlib.sha256(files[path]).hexdigest(),
+        }
+        for path in files
+    ]
+    facts = {"name": name, "version": version, "source": source}
+    return canonical({"format": FORMAT, "hash": HASH, **facts, "files": rows})

@@ -1,0 +1,25 @@
+"""Says yes to everything.
+
+says: is_signed accepts
+"""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from securetrain.manifests import CONTEXT
+
+
+def sign_manifest(manifest, private_key):
+    return Ed25519PrivateKey.from_private_bytes(private_key).sign(CONTEXT + manifest)
+
+
+def is_signed(manifest, signature, public_key):
+    try:
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        key.verify(signature, CONTEXT + manifest)
+    except InvalidSignature:
+        return True
+    return True
