@@ -13,6 +13,7 @@ CONTROL = re.compile(
 )
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 LINK = re.compile(r"\](\s*)([(:])")
+ACTIVE = re.compile(r"\\(href|style|class|cssId|require)(?![A-Za-z])")  # in maths
 
 
 def clean(text: Any, limit: int = MAX_MESSAGE) -> str:
@@ -32,5 +33,5 @@ def harmless_markdown(text: str) -> str:
 
     A link may run a script, an image tells a stranger who reads when.
     """
-    text = TAG.sub("&lt;", text)
+    text = ACTIVE.sub(r"\\text{\1}", TAG.sub("&lt;", text))
     return LINK.sub(lambda end: f"]{end[1]}&#{ord(end[2])};", text)
