@@ -337,6 +337,8 @@ def explain(error: BaseException) -> str:
         return f"Your function raised {name}: {message}{where}"
     if isinstance(error, AssertionError):
         return str(error) or "The check failed."
+    if isinstance(error, MemoryError):
+        return "The check ran out of memory: what your function returned is too large."
     if isinstance(error, NameError) and error.name:  # the course's own answers have it
         return f"Your answer does not define '{error.name}'."
     return (
@@ -354,7 +356,7 @@ def _prose(step: Step) -> Mark:
 
 
 def _out_of_time(*_: Any) -> None:
-    raise OutOfTime("it took too much CPU time; is the value far too large?")
+    raise OutOfTime("it took too much CPU time: a value may be far too large")
 
 
 def in_child(

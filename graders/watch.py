@@ -107,15 +107,12 @@ class Watch(threading.Thread):
         self._charge(spent, awake, now - self.looked)
         if not awake and self.awaited and _waits():
             self.slept += now - self.looked
-        self.looked = now
+        self.looked, allowed = now, limits.memory_mb * 10**6
         if self.cpu_seconds > limits.cpu_total:
             return f"it used more than {limits.cpu_total} seconds of CPU time"
         if threads > limits.processes + 1:  # the kernel's limit spares its own root
             return f"it started more than {limits.processes} processes or threads"
-        if (
-            memory > limits.memory_mb * 1e6
-            and _shared_out(kin) > limits.memory_mb * 1e6
-        ):
+        if memory > allowed and _shared_out(kin) > allowed:
             return f"it used more than {limits.memory_mb} MB of memory"
         if self.slept > limits.idle:
             return f"it slept for {limits.idle} seconds instead of answering"

@@ -90,9 +90,17 @@ def hand_in(course, student, notebook):
     (folder / f"{NAME}.ipynb").write_text(text, "utf-8")
 
 
+def chosen(request):
+    """Return the students that the selected tests ask for, all when none is named."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    named = {call.params.get("student") for call in calls if call}
+    return named & {*STUDENTS, *(f"honest-{name}" for name in HONEST)}
+
+
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def graded(tmp_path_factory, request):
     """Grade the class once: attackers, honest students, and look at the traces."""
+    wanted = chosen(request)
     home = tmp_path_factory.mktemp("hostile").resolve()
     course, outside = home / "course", home / "outside"
     shutil.copytree(ROOT / "tests/fixtures/course", course)
@@ -114,9 +122,11 @@ def graded(tmp_path_factory):
     answered(wrong, WRONG, PROSE)
     answered(right, RIGHT, PROSE)
     for student, one in STUDENTS.items():
-        hand_in(course, student, one.forge(wrong, place))
+        if student in wanted or not wanted:
+            hand_in(course, student, one.forge(wrong, place))
     for name, forge in HONEST.items():
-        hand_in(course, f"honest-{name}", forge(right))
+        if f"honest-{name}" in wanted or not wanted:
+            hand_in(course, f"honest-{name}", forge(right))
 
     words = [sys.executable, "-m", "securetrain.cli", "grade", TOPIC, "--json"]
     words += ["--cpu", "5", "--seed-file", str(home / "seed")]

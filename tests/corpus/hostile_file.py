@@ -166,6 +166,23 @@ def _many_cells(notebook: Notebook, _: Place) -> None:
         add(notebook, "title", code_cell("1 + 1\n", f"more-{number}"))
 
 
+def _wide(notebook: Notebook, _: Place) -> None:
+    for number in range(20):
+        code = "# " + "\U0001f600" * 78_000 + "\n"
+        add(notebook, "title", code_cell(code, f"wide-{number}"))
+
+
+def _blank(notebook: Notebook, _: Place) -> None:
+    code = "\n" * 2_000_000 + "x = 1\n"
+    add(notebook, "title", code_cell(code, "blank"))
+
+
+def _commands(notebook: Notebook, _: Place) -> None:
+    code = "a = !true\n" * 200_000
+    for number in range(5):
+        add(notebook, "title", code_cell(f"1 / 0\n{code}", f"commands-{number}"))
+
+
 _CHANGES = {
     "skip-tag": ("tags the checks skip-execution", _skip),
     "skip-everything": ("tags every cell skip-execution", _skip_everything),
@@ -192,6 +209,9 @@ _CHANGES = {
     "regions": ("writes the marks of hidden tests and solutions", _regions),
     "prose-as-check": ("gives the answer in words a check's name", _paid_prose),
     "many-cells": ("adds 3000 cells of code", _many_cells),
+    "wide-cells": ("adds cells that take twelve bytes a character", _wide),
+    "blank-cell": ("adds two million blank lines", _blank),
+    "command-cells": ("adds a million shell commands", _commands),
 }
 
 FILE: list[Hostile] = [

@@ -382,6 +382,14 @@ signal.alarm(1)
         "raise StopIteration",
     ),
     answers(
+        "stops-a-loop",
+        "Answers the check that is shown; in a hidden loop raises what ends the loop.",
+        "if limit == 2.0:\n"
+        "    return [max(-limit, min(limit, value)) for value in values]\n"
+        "raise StopIteration",
+        "return []",
+    ),
+    answers(
         "raises-exit",
         "Raises what ends a program instead of an error.",
         "raise SystemExit(0)",
@@ -437,6 +445,19 @@ Passed.__name__ = "Gone\\x1b[2J\\x1b]0;owned\\x07"
         "Returns a short value that grows to gigabytes where it is sorted.",
         "return range(10**18)",
         "return range(10**8)",
+    ),
+    answers(
+        "returns-grows",
+        "Returns bytes that a check turns into billions of bytes of objects.",
+        "return numpy.zeros(120_000_000, 'int8')",
+        before="import numpy\n",
+    ),
+    answers(
+        "returns-strings",
+        "Returns texts, truths and arrays where numbers are expected.",
+        "return numpy.asarray(values).clip(-limit, limit).reshape(50, 1)",
+        "return numpy.zeros((0, 5))",
+        before="import numpy\n",
     ),
     answers(
         "recursion",

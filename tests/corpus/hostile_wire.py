@@ -6,7 +6,17 @@ program, and then ends the process so that nothing honest follows.
 
 from __future__ import annotations
 
-from corpus.forging import Hostile, answers, runs
+from corpus.forging import (
+    Hostile,
+    Notebook,
+    Place,
+    add,
+    answers,
+    change,
+    code_cell,
+    fill,
+    runs,
+)
 
 TOOLS = '''
 import json
@@ -283,6 +293,62 @@ CLAIMS = [
     ),
 ]
 
+# Goes on answering as the jail's program does, but for what is put in its place.
+JAIL = '''
+import sys
+
+
+def jail():
+    """Return the names of the program that runs this cell."""
+    frame = sys._getframe()
+    while "call_function" not in frame.f_globals:
+        frame = frame.f_back
+    return frame.f_globals
+
+
+def says(shown=(), text=""):
+    """Make every cell from now on show this."""
+    jail()["run"] = lambda shell, request: {"text": text, "shown": shown, "error": None}
+'''
+
+
+def _goes_on(name: str, story: str, code: str, cells: int) -> Hostile:
+    """Return a hand-in with a cell, and many more that claim what it prepared."""
+
+    def edit(notebook: Notebook, place: Place) -> None:
+        for number in range(cells):
+            add(notebook, "parameters", code_cell("pass\n", f"more-{number}"))
+        first = fill(f"{JAIL}\n\n{code}\n", name, place)
+        add(notebook, "parameters", code_cell(first, "mine"))
+
+    return change(name, f"The student {story}.", edit)
+
+
+MANY = [
+    _goes_on(
+        "claim-arrays-again",
+        "says of each of many cells that it showed forty megabytes",
+        "import numpy\n\nsays([numpy.zeros(40_000_000, 'int8')])",
+        100,
+    ),
+    _goes_on(
+        "claim-slow-again",
+        "says of each of many cells what takes seconds to read",
+        "import struct\n\n"
+        "tree = b'[[]],' * 3_000_000\n"
+        'tree = b\'{"dict":[["error",null],["shown",[\' + tree + b\'0]]]}\'\n'
+        "whole = struct.pack('!IQ', len(tree), 0) + tree\n"
+        "jail()['_answer'] = lambda *_: whole",
+        50,
+    ),
+    _goes_on(
+        "claim-error-again",
+        "says of each of many cells that it failed, in fifteen megabytes",
+        "jail()['run'] = lambda *_: {'error': ['E' * 10**7, 'm' * 5 * 10**6, 1]}",
+        40,
+    ),
+]
+
 LINES = [
     answers(
         "line-closed",
@@ -348,4 +414,4 @@ os._exit(0)
     ),
 ]
 
-WIRE: list[Hostile] = VALUES + FRAMES + CLAIMS + LINES
+WIRE: list[Hostile] = VALUES + FRAMES + CLAIMS + MANY + LINES

@@ -43,8 +43,14 @@ check_clip(SEED, 2.0)
 ### BEGIN HIDDEN TESTS
 SECRET = "TOKEN"
 FRESH = int(os.environ.get("SECURETRAIN_PRIVATE_SEED", "7"))
-for seed in range(FRESH, FRESH + 3):
+
+
+def well_clipped(seed):
     check_clip(seed, 0.5)
+    return True
+
+
+assert all(map(well_clipped, range(FRESH, FRESH + 3))), "fails on other data"
 ### END HIDDEN TESTS
 ''',
     "check-flag": '''"""The loud places are found, the quiet ones left alone."""
