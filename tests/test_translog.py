@@ -126,6 +126,16 @@ def test_a_log_that_forgot_or_changed_an_entry_is_refused(n):
                 translog.check_consistency(*case)
 
 
+@pytest.mark.parametrize(("old", "new", "claimed"), [(1, 2, 3), (2, 3, 5), (3, 4, 8)])
+def test_a_proof_that_ends_below_the_claimed_top_is_refused(old, new, claimed):
+    leaves = many(new)
+    proof = translog.consistency(leaves, old)
+    tops = translog.root(leaves[:old]), translog.root(leaves)
+    translog.check_consistency(old, tops[0], new, tops[1], proof)
+    with pytest.raises(Refused, match="does not continue"):
+        translog.check_consistency(old, tops[0], claimed, tops[1], proof)
+
+
 def test_two_logs_of_one_size_are_not_one():
     one, two = translog.root(many(4)), translog.root(many(4, b"x"))
     with pytest.raises(Refused, match="does not continue"):
