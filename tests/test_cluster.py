@@ -20,6 +20,7 @@ from grading_runs import (
     history,
     make_class,
     mixed,
+    noted,
     saved,
     until,
 )
@@ -162,7 +163,7 @@ def test_a_worker_that_dies_changes_no_grade(
     while sum(map(alive, cluster.workers)) < 2:
         cluster.work()
     run = cluster.grade(here, start=True, **how)
-    until(lambda: "saved" in str(history(here)), run)
+    until(lambda: noted(here, b"saved"), run)
     worker = next(filter(alive, cluster.workers))
     os.kill(worker, signal.SIGKILL)
     status, said = grading.wait(run)
@@ -178,7 +179,7 @@ def test_a_scheduler_that_dies_is_told_and_the_next_run_goes_on(
     while sum(map(alive, cluster.workers)) < 1:
         cluster.work()
     run = cluster.grade(here, start=True)
-    until(lambda: "saved" in str(history(here)), run)
+    until(lambda: noted(here, b"saved"), run)
     os.kill(cluster.scheduler, signal.SIGKILL)
     said = refused(grading.wait(run))
     assert "has gone" in said and "--resume" in said

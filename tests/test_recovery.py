@@ -16,6 +16,7 @@ from grading_runs import (
     history,
     make_class,
     mixed,
+    noted,
     saved,
     until,
 )
@@ -109,7 +110,7 @@ def test_two_runs_at_once_and_a_worker_that_is_killed(tmp_path, grading):
     """The second run is refused; the class ends, and nobody loses a point."""
     here = make_class(tmp_path / "course", mixed(8))
     run = grading.start(here, *GRADE)
-    until(lambda: "graded" in str(history(here)), run)
+    until(lambda: noted(here, b"graded"), run)
     (worker,) = psutil.Process(run).children()
     worker.kill()
     status, said = grading.run(here, *GRADE)
@@ -124,7 +125,7 @@ def test_two_runs_at_once_and_a_worker_that_is_killed(tmp_path, grading):
 def test_ctrl_c_ends_with_a_sentence_and_leaves_nothing(tmp_path, grading):
     here = make_class(tmp_path / "course", CLASS)
     run = grading.start(here, *GRADE)
-    until(lambda: "graded" in str(history(here)), run)
+    until(lambda: noted(here, b"graded"), run)
     os.killpg(run, signal.SIGINT)
     status, said = grading.wait(run)
     assert status == 2 and said.startswith("securetrain grade: grading stopped"), said

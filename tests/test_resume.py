@@ -15,6 +15,7 @@ from grading_runs import (
     history,
     make_class,
     mixed,
+    noted,
     saved,
     until,
 )
@@ -38,15 +39,10 @@ def undisturbed(tmp_path_factory, grading):
     return here
 
 
-def lines(here):
-    journal = here / WORKSPACE / "journal.jsonl"
-    return journal.read_bytes().count(b"\n") if journal.exists() else 0
-
-
 def left(here):
     """Return how many hand-ins a resumed run would start."""
-    done = [of for of in history(here).values() if of.endswith(("graded ", "saved "))]
-    return len(CLASS) - len(done)
+    states = history(here).values() if noted(here) else []
+    return len(CLASS) - sum(of.endswith(("graded ", "saved ")) for of in states)
 
 
 def moment(rng, phase, count):
@@ -60,10 +56,10 @@ def moment(rng, phase, count):
 
 def kill(grading, here, rng, phase, **how):
     """Start a run and kill it, its main process alone or all that is in its group."""
-    before, (more, seconds) = lines(here), moment(rng, phase, left(here))
+    before, (more, seconds) = noted(here), moment(rng, phase, left(here))
     words = ["--resume", "--jobs", str(rng.choice([1, 1, 1, 2]))]
     run = grading.start(here, "grade", TOPIC, *words, **how)
-    until(lambda: lines(here) >= before + more, run)
+    until(lambda: noted(here) >= before + more, run)
     time.sleep(seconds)
     group = rng.random() < 0.5
     (os.killpg if group else os.kill)(run, signal.SIGKILL)
