@@ -264,6 +264,7 @@ def table(
     cells = [list(row.values()) for row in values.values()]
     means = [[sum(seeds) / len(seeds) for seeds in row] for row in cells]
     notes = [["[{:.2f}, {:.2f}]".format(*interval(s)) for s in row] for row in cells]
+    notes = [[note.replace("-0.00", "0.00") for note in row] for row in notes]
     columns = [name.replace(" ", "\n", 1) for name in next(iter(values.values()))]
     if ax is None:
         size = max(SIZE[0], 1 + len(columns)), max(SIZE[1], 1 + 0.5 * len(values))

@@ -154,5 +154,6 @@ def test_a_table_shows_mean_and_interval_and_grows_with_its_rows():
     assert words(ax)[:2] == ["0.90", "[0.90, 0.90]"] and words(ax)[2] == "0.20"
     assert words(ax)[3] == "[-1.07, 1.47]"  # t of one degree, tables: 12.71 x 0.1
     assert [label.get_text() for label in ax.get_xticklabels()] == ["no\none", "d"]
+    assert "[0.00, 0.00]" in words(plots.table({"r": {"c": [-0.001, -0.001]}}, "t"))
     tall = plots.table({f"row {i}": {"a": [0, 1]} for i in range(12)}, "t")
     assert tall.figure.get_size_inches()[1] > plots.SIZE[1]
