@@ -252,7 +252,7 @@ def test_hints_that_are_not_there_are_not_offered(small):
         ("%check --lab 99-x/y", "No unit '99-x/y'"),
         (
             "%check --lab 13-poisoning/1-one-sticker",
-            f"is a lesson, expected a lab: {LAB}, {SMALL}.",
+            f"is a lesson, expected a lab: 11-provenance/provenance, {LAB}, {SMALL}.",
         ),
         (f"%check --lab {LAB}", f"labs/{LAB}.ipynb: expected a notebook here"),
     ],

@@ -114,8 +114,8 @@ def test_a_message_is_short_and_plain(room, marked):
 
 
 def test_an_answer_that_makes_the_check_spin_is_stopped(room, marked):
-    spins = room.answer(clip="def clip(v, l):\n    return 10**18")
-    look = "for value in range(clip([9.0], 2.0)):\n    assert value >= 0"
+    spins = room.answer(clip="def clip(v, l):\n    return [10**18]")
+    look = "for turn in range(int(clip([9.0], 2.0)[0])):\n    assert turn >= 0"
     done = marked(spins, cpu=1, check_clip=look)
     assert scores(done) == FULL | {"check-clip": 0.0, "limits": None}
     assert "it took too much CPU time: a value may be far too large" in says(done)
