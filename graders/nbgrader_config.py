@@ -34,10 +34,11 @@ c.Exchange.root = str(workspace / "exchange")
 c.Exchange.cache = str(workspace / "cache")
 c.ExportPlugin.to = str(workspace / "grades.csv")
 
-# An archive from the LMS: one zip a student, named after the student.
+# An archive from the LMS: one zip a student, or a folder, named after the student.
 c.ZipCollectApp.downloaded_directory = "graders/workspace/downloaded"
+c.ZipCollectApp.extractor_plugin = "graders.archives.Extractor"
 c.FileNameCollectorPlugin.named_regexp = (
-    r".*/extracted/(?P<student_id>[^/]+)/(?:.*/)?(?P<file_id>[^/]+)\.ipynb$"
+    r".*/extracted/(?P<student_id>[^/]+)/(?P<file_id>[^/]+)\.ipynb$"
 )
 
 # Grading is the course's own, in a jail, from the button and the command alike.
