@@ -13,7 +13,10 @@ CONTROL = re.compile(
 )
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 LINK = re.compile(r"\](\s*)([(:])")
-ACTIVE = re.compile(r"\\(href|style|class|cssId|require)(?![A-Za-z])")  # in maths
+# What formulas may do in a page besides being formulas, as MathJax draws them.
+ACTIVE = re.compile(
+    r"\\(href|url|require|class|cssId|style|bbox|unicode|html[A-Za-z]*)(?![A-Za-z])"
+)
 
 
 def clean(text: Any, limit: int = MAX_MESSAGE) -> str:

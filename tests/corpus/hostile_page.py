@@ -174,7 +174,8 @@ def _attachment(notebook: Notebook, place: Place) -> None:
 def _metadata(notebook: Notebook, place: Place) -> None:
     text = BUNDLE.replace("PORT", str(place.port)).replace("NAME", "metadata")
     notebook["metadata"] |= {"title": text, "authors": [{"name": text}]}
-    notebook["metadata"]["language_info"] = {"name": text, "pygments_lexer": text}
+    language = {"name": "python", "version": text, "pygments_lexer": text}
+    notebook["metadata"]["language_info"] = language
     notebook["metadata"]["kernelspec"] = {"name": text, "display_name": text}
     state = {"state": {"a": {"model_name": text, "state": {"value": text}}}}
     notebook["metadata"]["widgets"] = {
