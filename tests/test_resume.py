@@ -67,6 +67,7 @@ def kill(grading, here, rng, phase, **how):
     status, said = grading.wait(run)
     assert status == -signal.SIGKILL, said
     assert grading.left() == []
+    assert grading.logs[run].read_text() == "", "what was left complains"
 
 
 @pytest.mark.parametrize("database, kills", [("a file", 20), ("postgres", 4)])
