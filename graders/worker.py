@@ -178,12 +178,17 @@ class Worker:
         reason = f"the checker ended with status {status}; see its messages"
         return result | {"status": "failed", "reason": reason}
 
+    def close(self) -> None:
+        """End every checker and every jail."""
+        for key in self.selector.get_map().values():
+            if key.data is not None:
+                os.kill(key.data[1], signal.SIGKILL)
+        for jail in self.jails:
+            jail.close()
 
-def main(argv: list[str]) -> int:
+
+def serve(channel: socket) -> int:
     """Say "ready" or why not, then work."""
-    # Ctrl-C reaches a terminal's processes all at once; this one ends with its grader.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    channel = socket(fileno=int(argv[0]))
     lab = wire.receive(channel)
     os.environ["SECURETRAIN_PRIVATE_SEED"] = str(lab["seed"])
     os.chdir(Path(lab["folder"]))
@@ -196,12 +201,19 @@ def main(argv: list[str]) -> int:
     try:
         wire.send(channel, {"ready": facts | asdict(worker.limits)})
         worker.run()
-    except ConnectionError:  # the other side was killed
-        return 1
     finally:
-        for jail in worker.jails:
-            jail.close()
+        worker.close()
     return 0
+
+
+def main(argv: list[str]) -> int:
+    """Work on a socket until the other side hangs up, or is killed."""
+    # Ctrl-C reaches a terminal's processes all at once; this one ends with its grader.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return serve(socket(fileno=int(argv[0])))
+    except (EOFError, ConnectionError):
+        return 1
 
 
 if __name__ == "__main__":
