@@ -28,7 +28,7 @@ from securetrain import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKSPACE = Path("graders", "workspace")
-PATIENCE = 120  # seconds to wait for what must come; a bound for a busy machine
+PATIENCE = 600  # seconds to wait for what must come; a bound for a starved machine
 SUBREAPER = 36  # of prctl
 
 
