@@ -13,10 +13,10 @@ CONTROL = re.compile(
 )
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 LINK = re.compile(r"\](\s*)([(:])")
+ENTITY = re.compile(r"&(?=[#\w])")
 # What formulas may do in a page besides being formulas, as MathJax draws them.
-ACTIVE = re.compile(
-    r"\\(href|url|require|class|cssId|style|bbox|unicode|html[A-Za-z]*)(?![A-Za-z])"
-)
+FORMULA = re.compile(r"\\(?=href|url|require|class|cssId|style|bbox|unicode|html|mml)")
+UNSEEN = "\u200b"  # a space of no width
 
 
 def clean(text: Any, limit: int = MAX_MESSAGE) -> str:
@@ -36,5 +36,6 @@ def harmless_markdown(text: str) -> str:
 
     A link may run a script, an image tells a stranger who reads when.
     """
-    text = ACTIVE.sub(r"\\text{\1}", TAG.sub("&lt;", text))
+    text = TAG.sub("&lt;", ENTITY.sub("&amp;", text))
+    text = FORMULA.sub(lambda _: f"\\{UNSEEN}", text)
     return LINK.sub(lambda end: f"]{end[1]}&#{ord(end[2])};", text)

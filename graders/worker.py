@@ -20,7 +20,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
-from signal import SIGXCPU
 from socket import socket
 from typing import Any
 
@@ -168,7 +167,7 @@ class Worker:
     def unfinished(self, job: dict[str, Any], status: int) -> dict[str, Any]:
         """Return the result of a hand-in whose checker has ended without one."""
         result = {key: job[key] for key in ("student", "topic", "name", "timestamp")}
-        if status == -SIGXCPU:  # it would again
+        if status == -signal.SIGXCPU:  # it would again
             plan = rebuild.plan(self.lab["master"], self.lab["released"], None)
             return result | feedback.refused(
                 plan,

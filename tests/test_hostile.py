@@ -246,7 +246,7 @@ class Page(html.parser.HTMLParser):
     def handle_data(self, data):
         if self.script and "127.0.0.1" in data:
             self.found.append(data[:200])
-        if re.search(r"href\{\s*j\s*a\s*v\s*a\s*s", data):
+        if re.search(r"\\href\{\s*j\s*a\s*v\s*a\s*s", data):
             self.found.append(data[:200])
 
 

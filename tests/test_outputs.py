@@ -156,10 +156,8 @@ def test_a_tag_with_something_to_be_removed_in_it_is_no_tag(room, part):
     assert "<script" not in prose and "](" not in prose
 
 
-@pytest.mark.parametrize(
-    "word, rest",
-    [("href", "{javascript:a}{b}"), ("style", "{a}{b}"), ("bbox", "[a]{b}")],
-)
-def test_a_formula_is_only_a_formula(word, rest):
-    assert harmless_markdown(f"$\\{word}{rest}$") == f"$\\text{{{word}}}{rest}$"
+@pytest.mark.parametrize("word", ["href{javascript:a}{b}", "style{a}{b}", "bbox[a]{b}"])
+def test_a_formula_is_only_a_formula(word):
+    assert harmless_markdown(f"$\\{word}$") == f"$\\\u200b{word}$"
+    assert harmless_markdown(f"$&#92;{word}$") == f"$&amp;#92;{word}$"
     assert harmless_markdown("$\\frac{a}{b} \\hat x$") == "$\\frac{a}{b} \\hat x$"

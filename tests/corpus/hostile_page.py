@@ -48,6 +48,9 @@ LINKS = [
     "$\\href{javascript:CALL}{x}$",
     "$\\href{java\x01script:CALL}{x}$",
     "$$\\href{java\nscript:CALL}{x}$$",
+    "$ &#92;href{javascript:CALL}{x} $",
+    "$ \\\\href{javascript:CALL}{x} $",
+    "&#36;\\href{javascript:CALL}{x}&#36;",
 ]
 # What a filter takes out of the middle may leave the thing that it looked for.
 SPLIT = ["\x01", "\x1b[0m", "\x7f", "\x9f", "\x1b[0\x01m", "\x00"]
