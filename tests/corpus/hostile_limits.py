@@ -56,6 +56,7 @@ for _ in range(12):
 done = b""
 while len(done) < 12:
     done += os.read(ours, 12)
+time.sleep(5)  # the scales look a few times a second
 breach("held 4800 MB in twelve children")
 """,
     ),
