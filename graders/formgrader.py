@@ -16,9 +16,11 @@ import nbgrader.apps.api
 import nbgrader.apps.autogradeapp
 from nbgrader.converters import Autograde as Stock
 from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
 from traitlets import Integer, Unicode
 
 from graders import intake, pool
+from graders.exchange import timestamp
 from graders.grade import grade_class, seed_of, summary
 from securetrain.lab import arguments, environment
 from securetrain.paths import root
@@ -77,9 +79,20 @@ class Autograde(Stock):
 
 
 def install() -> None:
-    """Put it where nbgrader's command line and formgrader look for theirs."""
+    """Put it where nbgrader's command line and formgrader look for theirs.
+
+    A student's `timestamp.txt` that is none would end a page or a command of theirs.
+    """
     nbgrader.apps.api.Autograde = Autograde
     nbgrader.apps.autogradeapp.Autograde = Autograde
+    CourseDirectory.get_existing_timestamp = lambda self, folder: timestamp(folder)
+    nbgrader.apps.api.NbGraderAPI.get_submitted_timestamp = (
+        lambda self, topic, student: timestamp(
+            self.coursedir.format_path(
+                self.coursedir.submitted_directory, student, topic
+            )
+        )
+    )
 
 
 def main(argv: list[str]) -> int:

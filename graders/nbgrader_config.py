@@ -32,6 +32,7 @@ c.CourseDirectory.feedback_directory = "graders/workspace/feedback"
 c.CourseDirectory.db_url = gradebook.default_url(workspace)
 c.Exchange.root = str(workspace / "exchange")
 c.Exchange.cache = str(workspace / "cache")
+c.ExchangeFactory.collect = "graders.exchange.Collect"
 c.ExportPlugin.to = str(workspace / "grades.csv")
 
 # An archive from the LMS: one zip a student, or a folder, named after the student.
