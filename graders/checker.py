@@ -256,7 +256,7 @@ def mark(plan: Plan, reference: Reference, session: Session, cpu: int) -> Marked
         use as many as a student's processes
     """
     names, done = reference.names, Marked(notes=list(plan.notes))
-    names.clear()
+    names.clear()  # what the reference run left: a check sees what this run made
     names["__name__"] = "__main__"
     end = time.process_time() + session.limits.cpu_total
     for step in plan.steps:

@@ -107,7 +107,9 @@ def _take(master: dict, submission: dict) -> tuple[dict, dict, list[str]]:
         elif cell["cell_type"] == "code" and not (ours and grading(ours)):
             free[place] += [source(cell)] if source(cell).strip() else []
     if sum(map(len, free.values())) > MAX_FREE_CELLS:
-        notes.append(f"More than {MAX_FREE_CELLS} code cells were added: none was run.")
+        notes.append(
+            f"More than {MAX_FREE_CELLS} code cells beside the answers: none was run."
+        )
         free.clear()
     return answers, free, list(dict.fromkeys(notes))
 

@@ -255,7 +255,7 @@ def test_many_added_cells_are_noted_and_none_runs(plan, mine):
     add(mine, "data", code_cell("y = 1"))
     made = plan(mine)
     assert free(made) == [] and step(made, "clip").code == RIGHT["clip"]
-    assert made.notes == ("More than 200 code cells were added: none was run.",)
+    assert made.notes == ("More than 200 code cells beside the answers: none was run.",)
 
 
 def needed(plan):

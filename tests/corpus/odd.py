@@ -119,7 +119,7 @@ FLAWED: dict[str, Flawed] = {
     "cell-twice": Flawed(
         edited(_twice), ("The cell 'clip' stands twice: the first one counts",), FULL
     ),
-    "cells-many": Flawed(_free("1 + 1", 300), ("code cells were added",), FULL),
+    "cells-many": Flawed(_free("1 + 1", 300), ("code cells beside the answers",), FULL),
     "cells-none": Flawed(
         with_cells([]), ("The cell 'flag' is missing",), dict.fromkeys(FULL, 0.0)
     ),
