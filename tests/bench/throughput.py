@@ -1,6 +1,6 @@
 """Grade the same twenty hand-ins with stock nbgrader, one by one, and with our grader.
 
-    .venv/bin/python tests/bench/throughput.py [20]
+    .venv/bin/python tests/bench/throughput.py [20 [13-poisoning/poisoning]]
 
 Both walk from collected hand-ins to a gradebook, start-up included, one thread a
 kernel. Prints hand-ins a minute, their ratio, and whether the scores agree.
@@ -25,7 +25,7 @@ from securetrain import notebooks
 from securetrain.notebook_rules import is_prose, is_solution
 
 ROOT = Path(__file__).resolve().parents[2]
-TOPIC, NAME = "13-poisoning", "poisoning"
+LAB = "13-poisoning/poisoning"
 WORKSPACE = Path("graders", "workspace")
 STOCK = """
 c = get_config()
@@ -40,12 +40,12 @@ c.Execute.timeout = 600
 """
 
 
-def handed_in(course: Path, count: int) -> None:
+def handed_in(course: Path, lab: str, count: int) -> None:
     """Write a class: half of it right, the others with one plausible mistake each."""
-    solution = notebooks.read(course / "solutions" / TOPIC / f"{NAME}.ipynb")
-    released = notebooks.read(course / "labs" / TOPIC / f"{NAME}.ipynb")
+    solution = notebooks.read(course / "solutions" / f"{lab}.ipynb")
+    released = notebooks.read(course / "labs" / f"{lab}.ipynb")
     right = {cell["id"]: cell["source"] for cell in solution["cells"]}
-    mutants = load(ROOT / "graders" / "mutants" / TOPIC)
+    mutants = load(ROOT / "graders" / "mutants" / lab.split("/")[0])
     step = max(1, len(mutants) // max(1, count // 2))
     for number in range(count):
         notebook = json.loads(json.dumps(released))
@@ -57,8 +57,8 @@ def handed_in(course: Path, count: int) -> None:
                     cell["source"] = wrong.code
             if is_prose(cell):
                 cell["source"] = "It misses poison that is most of a class."
-        folder = course / WORKSPACE / "submitted" / f"student-{number:02}" / TOPIC
-        notebooks.write(folder / f"{NAME}.ipynb", notebook)
+        folder = course / WORKSPACE / "submitted" / f"student-{number:02}"
+        notebooks.write(folder / f"{lab}.ipynb", notebook)
 
 
 def environment(course: Path) -> dict[str, str]:
@@ -84,7 +84,7 @@ def timed(command: list[str], course: Path, cwd: Path) -> tuple[float, float]:
     return wall, cpu
 
 
-def scores(url: str) -> dict[str, dict[str, float]]:
+def scores(url: str, topic: str) -> dict[str, dict[str, float]]:
     """Return every student's automatic scores by cell."""
     with Gradebook(url, "secure-ai-training") as book:
         return {
@@ -93,26 +93,27 @@ def scores(url: str) -> dict[str, dict[str, float]]:
                 for notebook in submission.notebooks
                 for grade in notebook.grades
             }
-            for submission in book.find_assignment(TOPIC).submissions
+            for submission in book.find_assignment(topic).submissions
         }
 
 
-def compare(count: int = 20) -> dict:
+def compare(count: int = 20, lab: str = LAB) -> dict:
     """Grade one class both ways and print what came out."""
+    topic = lab.split("/")[0]
     with tempfile.TemporaryDirectory(prefix="securetrain-") as scratch:
         course = Path(scratch).resolve()
         for part in ("course", "solutions", "labs"):
             shutil.copytree(ROOT / part, course / part)
-        handed_in(course, count)
+        handed_in(course, lab, count)
         stock = course / "stock"
         stock.mkdir()
         (stock / "nbgrader_config.py").write_text(STOCK.format(root=str(course)))
         os.environ["PATH"] = environment(course)["PATH"]
-        ours = timed(["securetrain", "grade", TOPIC], course, course)
-        ours_scores = scores(f"sqlite:///{course / WORKSPACE / 'gradebook.db'}")
-        timed(["nbgrader", "generate_assignment", TOPIC, "--force"], course, stock)
-        theirs = timed(["nbgrader", "autograde", TOPIC], course, stock)
-        their_scores = scores(f"sqlite:///{course}/stock.db")
+        ours = timed(["securetrain", "grade", topic], course, course)
+        ours_scores = scores(f"sqlite:///{course / WORKSPACE / 'gradebook.db'}", topic)
+        timed(["nbgrader", "generate_assignment", topic, "--force"], course, stock)
+        theirs = timed(["nbgrader", "autograde", topic], course, stock)
+        their_scores = scores(f"sqlite:///{course}/stock.db", topic)
     same = sum(ours_scores[name] == their_scores.get(name) for name in ours_scores)
     report = {
         "hand-ins": count,
@@ -128,7 +129,7 @@ def compare(count: int = 20) -> dict:
         },
     }
     print(
-        f"\nGrading {count} hand-ins of {TOPIC}, start-up included\n"
+        f"\nGrading {count} hand-ins of {lab}, start-up included\n"
         f"{report['ours a minute']:10.1f}  a minute, ours ({ours[1]:.0f} CPU s)\n"
         f"{report['stock a minute']:10.1f}  a minute, stock ({theirs[1]:.0f} CPU s)\n"
         f"{report['ours / stock']:10.1f}  ours / stock\n"
@@ -138,4 +139,5 @@ def compare(count: int = 20) -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps(compare(int((sys.argv[1:] or ["20"])[0])), indent=1))
+    number, lab = [*sys.argv[1:], *["20", LAB][len(sys.argv) - 1 :]]
+    print(json.dumps(compare(int(number), lab), indent=1))
