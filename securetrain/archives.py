@@ -261,7 +261,7 @@ def _whole(file: BinaryIO, end: int) -> None:
 def read(data: Path | bytes, limit: int = 1 << 30) -> dict[str, bytes]:
     """Return the content of a folder or archive by name, at most `limit` bytes.
 
-    Raises Refused; what is larger is hashed in pieces by `provenance.describe`.
+    Raises Refused; what is larger is hashed in pieces by `manifests.describe`.
     """
     found: dict[str, bytes] = {}
     for entry in entries(data):
