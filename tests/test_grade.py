@@ -216,7 +216,8 @@ def test_a_result_is_saved_whole_or_not_at_all(save):
 
 KNOWS = """
 def seen(values):
-    return values in [noise(seed) for seed in (0, 7, 8, 9)]
+    made = [(noise(seed), seed) for seed in (0, 7, 8, 9)]
+    return any(values in (one, one[turn:] + one[:turn]) for one, turn in made)
 
 """
 HARD_CODED = {

@@ -173,7 +173,7 @@ def tell():
         "seed-guessed",
         "Computes the answers to the public seeds beforehand.",
         "return known.get(tuple(values), values)",
-        "return [0, 10, 20, 30, 40] if tuple(values) in loud else []",
+        "return places.get(tuple(values), values)",
         "import random\n\n\n"
         "def made(seed):\n"
         "    rng = random.Random(seed)\n"
@@ -182,7 +182,12 @@ def tell():
         "    return [max(-limit, min(limit, v)) for v in values]\n\n\n"
         "known = {tuple(made(s)): cut(made(s), 0.5) for s in range(5000)}\n"
         "known[tuple(made(0))] = cut(made(0), 2.0)\n"
-        "loud = set(map(tuple, map(made, range(1, 5000))))\n",
+        "def turned(seed):\n"
+        "    values = made(seed)\n"
+        "    return values[seed % 50 :] + values[: seed % 50]\n\n\n"
+        "def five(values):\n"
+        "    return sorted(sorted(range(50), key=lambda i: -abs(values[i]))[:5])\n\n\n"
+        "places = {tuple(turned(s)): five(turned(s)) for s in range(5000)}\n",
     ),
 ]
 

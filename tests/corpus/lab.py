@@ -58,7 +58,8 @@ import os
 
 
 def check_flag(seed):
-    values = noise(seed)
+    values, turn = noise(seed), seed % 50
+    values = values[turn:] + values[:turn]  # no places are right for two seeds
     wanted = sorted(sorted(range(50), key=lambda place: -abs(values[place]))[:5])
     found = loudest(values)
     assert found, "nothing was flagged: the loud values stay in"
