@@ -28,7 +28,6 @@ LOCKS = {"course": "requirements.lock", "dev": "requirements-dev.lock"}
 COVERS = {"course": ("course",), "dev": ("course", "dev")}
 OLDEST, TESTED = (3, 11), (3, 11)
 GIGABYTES = {"full": 10.0, "cpu": 3.0}  # while installing: unpacked plus downloads
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CUDA = re.compile(r"(torch|torchvision|triton|nvidia-[\w-]+|cuda-[\w-]+)==")
 
 
@@ -121,6 +120,12 @@ def wanted_build(venv: Path) -> str:
 def torch_pins(lock: str) -> list[str]:
     """Return the pins of PyTorch in a lock, as names of its CPU builds."""
     return [p + "+cpu" for p in re.findall(r"(?m)^torch(?:vision)?==[\w.]+", lock)]
+
+
+def cpu_index() -> str:
+    """Return the address of PyTorch's CPU builds, which Binder uses, too."""
+    text = (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8")
+    return re.search(r"--extra-index-url (\S+)", text)[1]
 
 
 def without_torch(lock: str) -> str:
@@ -221,9 +226,9 @@ def install(venv: Path, lock: Path, build: str) -> None:
     """Install every pin of a lock, checked against its hashes."""
     text = lock.read_text(encoding="utf-8")
     if build == "cpu":
-        say(f"Installing {' '.join(torch_pins(text))} from {CPU_INDEX}, not hashed ...")
-        pins = torch_pins(text)
-        pip_install(venv, "--no-deps", "--index-url", CPU_INDEX, *pins)
+        pins, index = torch_pins(text), cpu_index()
+        say(f"Installing {' '.join(pins)} from {index}, not hashed ...")
+        pip_install(venv, "--no-deps", "--index-url", index, *pins)
         text = without_torch(text)
         lock = venv / ("rest-" + lock.name)
         lock.write_text(text, encoding="utf-8")

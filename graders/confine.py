@@ -182,11 +182,16 @@ def _leave(life: Callable[[], None], say: int, wait: int, tmp_mb: int) -> int:
 
 
 def _first(life: Callable[[], None]) -> int:
-    """Be process 1: start the student's, bury the orphans, end when it ends."""
+    """Be process 1: start the student's, bury the orphans, end when it ends.
+
+    Without a handler the kernel keeps every signal of the student's from process 1.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     student = os.fork()
     if student == 0:
         status = 1
         try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             life()
             status = 0
         finally:

@@ -17,7 +17,7 @@ from typing import Any
 from nbgrader import utils
 from nbgrader.exchange.default import ExchangeCollect
 
-from graders.intake import STUDENT, Refused, read
+from graders.intake import STUDENT, Refused, read, stamp
 
 NOTEBOOK = re.compile(r"\w[\w .()+-]{0,80}\.ipynb")
 MOST = 20  # notebooks of a hand-in
@@ -54,19 +54,29 @@ class Collect(ExchangeCollect):
 
     def do_copy(self, src: str, dest: str, log: Any = None) -> None:
         """Copy the notebooks, as far as they are ordinary files of a sane size."""
-        Path(dest).mkdir(parents=True)
+        for why in take(src, dest):
+            self.log.warning("not taken: %r: %s", src, why)
+
+
+def take(src: str | Path, dest: str | Path) -> list[str]:
+    """Copy a folder's notebooks into a new one; return why some were not."""
+    faults = []
+    try:
         folder = os.open(src, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            there = sorted(filter(NOTEBOOK.fullmatch, os.listdir(folder)))[:MOST]
-            for name in [*there, *OTHERS]:
-                try:  # through the open folder: its name may lead elsewhere by now
-                    content = read(Path(f"/proc/self/fd/{folder}", name))
-                    Path(dest, name).write_bytes(content)
-                except Refused as error:
-                    if name in there:
-                        self.log.warning("not taken: %r: %s", src, error)
-        finally:
-            os.close(folder)
+    except OSError as error:  # it was a folder when its owner was looked up
+        return [f"it cannot be opened: {error.strerror}"]
+    try:
+        there = sorted(filter(NOTEBOOK.fullmatch, os.listdir(folder)))[:MOST]
+        Path(dest).mkdir(parents=True)
+        for name in [*there, *OTHERS]:
+            try:  # through the open folder: its name may lead elsewhere by now
+                content = read(Path(f"/proc/self/fd/{folder}", name))
+                Path(dest, name).write_bytes(content)
+            except Refused as error:
+                faults += [str(error)] if name in there else []
+    finally:
+        os.close(folder)
+    return faults
 
 
 def _owner(path: str) -> str:
@@ -82,8 +92,8 @@ def _owner(path: str) -> str:
 
 def timestamp(folder: str | Path) -> datetime | None:
     """Return when a hand-in came; None where its file says nothing of the kind."""
+    text = stamp(Path(folder))
     try:
-        text = read(Path(folder, "timestamp.txt")).decode("ascii", "ignore").strip()
-        return utils.parse_utc(text[:80]) if text else None
-    except (Refused, ValueError, OverflowError):
+        return utils.parse_utc(text) if text else None
+    except (ValueError, OverflowError):
         return None

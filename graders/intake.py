@@ -87,11 +87,16 @@ def _collect_one(folder: Path, topic: str, name: str) -> Submission:
         return Submission(student, topic, name, refused=reason)
     except Refused as error:
         return Submission(student, topic, name, refused=str(error))
+    return Submission(student, topic, name, content, timestamp=stamp(path.parent))
+
+
+def stamp(folder: Path) -> str:
+    """Return when a hand-in came, as its collector noted it, or ""."""
     try:
-        stamp = read(path.with_name("timestamp.txt")).decode("ascii", "ignore").strip()
+        text = read(folder / "timestamp.txt").decode("ascii", "ignore")
     except Refused:
-        stamp = ""
-    return Submission(student, topic, name, content, timestamp=stamp[:80])
+        return ""
+    return text.strip()[:80]
 
 
 def read(path: Path) -> bytes:

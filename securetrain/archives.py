@@ -12,11 +12,11 @@ import os
 import stat
 import tarfile
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 CHUNK = 1 << 20  # bytes read at once: a file may be larger than the memory
 FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -36,6 +36,15 @@ class Refused(ValueError):
     def __init__(self, check: str, reason: str) -> None:
         super().__init__(reason)
         self.check = check
+
+
+def refusal(check: Callable[..., object], *args: Any, **more: Any) -> str:
+    """Return why a check refuses what it is given, "" when it accepts."""
+    try:
+        check(*args, **more)
+    except Refused as refused:
+        return str(refused)
+    return ""
 
 
 # --- Names ---------------------------------------------------------------------

@@ -12,7 +12,7 @@ from hashlib import sha256
 from random import Random
 
 from securetrain import manifests, provenance, translog
-from securetrain.archives import Refused, pack
+from securetrain.archives import Refused, pack, refusal
 from securetrain.provenance import Release, Seen, Trust
 
 Files = dict[str, bytes]
@@ -258,15 +258,6 @@ LAYERS: dict[str, Callable[[Delivery], None]] = {
 }
 
 
-def refuses(layer: Callable[[Delivery], None], this: Delivery) -> bool:
-    """Return whether a layer refuses a delivery."""
-    try:
-        layer(this)
-    except Refused:
-        return True
-    return False
-
-
 def refusal_rates(tries: int, seed: int) -> list[list[float]]:
     """Return the share of deliveries refused: a row an attack, a column a layer."""
     rng, rates = Random(seed), []
@@ -274,7 +265,7 @@ def refusal_rates(tries: int, seed: int) -> list[list[float]]:
         made = [attack(story(rng), rng) for _ in range(tries)]
         rates.append(
             [
-                sum(refuses(layer, one) for one in made) / tries
+                sum(bool(refusal(layer, one)) for one in made) / tries
                 for layer in LAYERS.values()
             ]
         )
@@ -293,8 +284,6 @@ def rewrites_refused(leaves: list[bytes], tries: int, seed: int) -> float:
         other[rng.randrange(size)] = translog.leaf_hash(rng.randbytes(8))
         kept, now = translog.root(leaves[:size]), translog.root(other)
         best = translog.consistency(other, size)
-        try:
-            translog.check_consistency(size, kept, len(other), now, best)
-        except Refused:
-            refused += 1
+        check = translog.check_consistency
+        refused += bool(refusal(check, size, kept, len(other), now, best))
     return refused / tries

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from graders.exchange import timestamp
+from graders.exchange import take, timestamp
 from securetrain.cli import main
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -73,14 +73,14 @@ def test_only_ones_own_notebooks_are_collected(course, instructor, inbound, tmp_
 
 
 def test_a_folder_that_turns_into_a_link_is_not_followed(tmp_path):
-    from graders.exchange import Collect
-
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / NAME).write_text("bobs")
     (tmp_path / "mine").symlink_to(tmp_path / "real")
-    with pytest.raises(OSError):
-        Collect.do_copy(None, str(tmp_path / "mine"), str(tmp_path / "there"))
-    assert not (tmp_path / "there" / NAME).exists()
+    (fault,) = take(tmp_path / "mine", tmp_path / "there")
+    assert fault.startswith("it cannot be opened: ")
+    assert not (tmp_path / "there").exists()
+    assert take(tmp_path / "real", tmp_path / "there") == []
+    assert (tmp_path / "there" / NAME).read_text() == "bobs"
 
 
 NO_TIMES = [b"", b"soon", b"\xff\xfe", b"0000-00-00", b"1" * 10**6, b"\x1b[2J", None]

@@ -355,7 +355,7 @@ def test_cpu_builds_come_from_pytorchs_index_and_the_rest_with_hashes(
     monkeypatch.setattr(setup, "pip_install", lambda venv, *a, **k: calls.append(a))
     setup.install(tmp_path, ROOT / "requirements.lock", "cpu")
     torch, rest = calls
-    assert torch[:3] == ("--no-deps", "--index-url", setup.CPU_INDEX)
+    assert torch[:3] == ("--no-deps", "--index-url", setup.cpu_index())
     assert rest[:2] == ("--no-deps", "--require-hashes")
     assert Path(rest[-1]).read_text() == setup.without_torch(LOCK)
 
@@ -383,7 +383,8 @@ def test_binder_is_accepted_by_repo2docker():
 def test_binder_has_the_locks_pytorch():
     lines = (ROOT / "binder" / "requirements.txt").read_text().splitlines()
     assert [line for line in lines if "==" in line] == setup.torch_pins(LOCK)
-    assert f"--extra-index-url {setup.CPU_INDEX}" in lines
+    assert f"--extra-index-url {setup.cpu_index()}" in lines
+    assert f"--index-url {setup.cpu_index()} " in (ROOT / "README.md").read_text()
 
 
 def test_binder_opens_the_home_page_with_the_courses_settings(tmp_path):

@@ -8,6 +8,7 @@ kernel. Prints hand-ins a minute, their ratio, and whether the scores agree.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -139,5 +140,7 @@ def compare(count: int = 20, lab: str = LAB) -> dict:
 
 
 if __name__ == "__main__":
-    number, lab = [*sys.argv[1:], *["20", LAB][len(sys.argv) - 1 :]]
-    print(json.dumps(compare(int(number), lab), indent=1))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("count", type=int, nargs="?", default=20)
+    parser.add_argument("lab", nargs="?", default=LAB)
+    print(json.dumps(compare(**vars(parser.parse_args())), indent=1))

@@ -1,6 +1,6 @@
 """Drops all copies and a margin besides.
 
-says: of equal pictures the first stays
+says: of equal pictures the first
 """
 
 import torch
