@@ -47,6 +47,7 @@ class Live:
 def live(tmp_path, monkeypatch, capsys):
     """A live IPython shell without history or start-up files, and an empty record."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # another's may be active
     monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
     config = Config()
     config.HistoryManager.enabled = False
