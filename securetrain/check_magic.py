@@ -1,7 +1,7 @@
-"""`%check` in a lab: run the public checks of your tasks, here and at once.
+"""`%check` in a lab or a lesson: run the checks of your tasks, here and at once.
 
-`progress.start` of a lab switches it on in a live notebook. The first hint is offered
-after the first failure, and the next one each time that it is asked for.
+`progress.start` of a unit that has checks switches it on in a live notebook. The first
+hint is offered after the first failure, the next one each time that it is asked for.
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ class CheckMagic(Magics):
 
     def _compare_versions(self, unit: Unit) -> None:
         """Say so when the learner's copy comes from another release than the checks."""
+        if unit.kind != "lab":
+            return
         if lab_copies.own(unit).is_file() and lab_copies.is_old(unit):
             print(
                 "Note: your copy was made from another version of this lab than these "
@@ -107,6 +109,8 @@ class CheckMagic(Magics):
     def _hints(self, lab: Lab, tasks: list[Task]) -> None:
         """Print the next hint for these tasks, or for the first that failed."""
         failed = [t for t in lab.tasks if self.told[lab.unit.id, t.name].failed]
+        if len(lab.tasks) == 1:
+            failed = [*lab.tasks]  # the only one that can be meant
         if not (tasks or failed):
             known = ", ".join(map(str, lab.tasks))
             raise ValueError(f"Name a task: %check TASK --hint. There are: {known}.")
@@ -130,9 +134,9 @@ class CheckMagic(Magics):
 
 
 def enable(shell: InteractiveShell, unit_id: str = "") -> None:
-    """Make `%check` known in a live shell, for one lab.
+    """Make `%check` known in a live shell, for one lab or lesson.
 
-    Once more in the same kernel changes the lab and forgets no hint.
+    Once more in the same kernel changes the unit and forgets no hint.
     """
     registry = shell.magics_manager.registry
     if "CheckMagic" not in registry:

@@ -1,7 +1,9 @@
-"""The public checks of a lab, run on a learner's functions where those live.
+"""The public checks of a lab or a lesson, run on a learner's functions in place.
 
-The checks are those of the released lab. They run among a copy of the learner's names,
-and what they raise becomes a line that says what to do.
+A lab's checks are those of the released lab. A lesson's exercise asks for one function
+NAME; its check is `exercises/UNIT/NAME.py`, which defines `check(NAME)`. Checks run
+among a copy of the learner's names, and what they raise becomes a line that says what
+to do.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import linecache
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -18,12 +21,13 @@ from securetrain import catalogue, lab_copies, notebooks
 from securetrain.catalogue import Unit
 from securetrain.notebook_rules import grading, is_check, is_solution, source
 
+EXERCISES = Path(__file__).parent / "exercises"
 LONGEST = 300  # characters of an exception's message
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a lab.
+    """A task of a lab, or an exercise of a lesson.
 
     defines: the functions and classes of its cell; check: the check's source
     """
@@ -39,7 +43,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Lab:
-    """A released lab; given: the functions and classes of its locked cells."""
+    """A released lab, or a lesson with exercises.
+
+    given: the functions and classes of a lab's locked cells
+    """
 
     unit: Unit
     tasks: tuple[Task, ...]
@@ -76,14 +83,21 @@ class Result:
 
 
 def load(unit_id: str) -> Lab:
-    """Return a released lab's tasks and their public checks.
+    """Return the tasks of a released lab or of a lesson, with their public checks.
 
-    Raises ValueError for what is no lab, FileNotFoundError when it was not released.
+    Raises ValueError for a lesson without an exercise, FileNotFoundError for a lab
+    that was not released.
     """
     unit = catalogue.unit(unit_id)
+    if tasks := exercises(unit):
+        return Lab(unit, tasks, frozenset())
     if unit.kind != "lab":
         known = ", ".join(lab.id for lab in lab_copies.labs())
-        raise ValueError(f"'{unit_id}' is a {unit.kind}, expected a lab: {known}.")
+        others = ", ".join(u.id for u in catalogue.units() if exercises(u))
+        raise ValueError(
+            f"'{unit_id}' is a {unit.kind}, expected a lab: {known}."
+            f" Lessons with an exercise: {others or 'none'}."
+        )
     cells = notebooks.read(lab_copies.released(unit))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     checks = {grading(c)["grade_id"]: source(c) for c in code if is_check(c)}
@@ -95,6 +109,18 @@ def load(unit_id: str) -> Lab:
     locked = [source(cell) for cell in code if grading(cell).get("locked")]
     given = frozenset(name for text in locked for name in _definitions(text))
     return Lab(unit, tuple(tasks), given)
+
+
+def exercises(unit: Unit) -> tuple[Task, ...]:
+    """Return the exercises of a lesson, in the order of their names; () without any."""
+    return tuple(
+        Task(
+            path.stem,
+            (path.stem,),
+            f"{path.read_text(encoding='utf-8')}\n\ncheck({path.stem})\n",
+        )
+        for path in sorted((EXERCISES / unit.id).glob("*.py"))
+    )
 
 
 def _definitions(code: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Hints for the tasks of a lab, in steps: the last one still leaves the code to you.
+"""Hints for the tasks of a lab or a lesson, in steps: the last one leaves the code.
 
 Hints are `hints/UNIT.toml`, a table for each task:
 
@@ -41,7 +41,7 @@ class Hints:
 
 
 def load(unit_id: str) -> dict[str, Hints]:
-    """Return a lab's hints by task; {} for a lab without any.
+    """Return a unit's hints by task; {} for a unit without any.
 
     Raises ValueError that names the file, the task and what is wrong with it.
     """

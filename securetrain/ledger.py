@@ -1,7 +1,8 @@
 """The ledger: every claim over several seeds, and the page that shows them.
 
-`ledger.json` holds what was measured; `docs/claims.md` is made from it and from
-claims.toml. A verdict holds for all seeds or for none; anything between varies.
+`ledger.json` holds what was measured, tables under the key `tables`; `docs/claims.md`
+is made from it, claims.toml and tables.toml. A verdict holds for all seeds or for none;
+anything between varies.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from securetrain import catalogue, claims, execution, paths
+from securetrain import catalogue, claims, execution, paths, tables
 from securetrain.claims import Claim
+from securetrain.tables import DIGITS, Values, interval
 
 FILE = Path(__file__).with_name("ledger.json")
 PAGE = "docs/claims.md"  # below the course's root
-DIGITS = 4
+TABLES = "tables"
 VARIES, MISSING = "varies by seed", "not measured"
 COLUMNS = ["Claim", "Measure", "Bar", "Mean [95 %]"]
 COLUMNS += ["Seeds", "Verdict", "Recipe", "Source"]
@@ -28,7 +30,8 @@ HEAD = """\
 # Claims and their numbers
 
 Made by `securetrain claims` from `securetrain/ledger.json` and
-`securetrain/claims.toml`; edit neither this page nor the ledger by hand.
+`securetrain/claims.toml`, its tables from `securetrain/tables.toml`; edit neither this
+page nor the ledger by hand.
 
 Each lesson runs with seeds 0, 1, 2 and so on; *seeds* counts those that reach the bar.
 The mean stands with its 95 % interval, Student's t over the seeds. It assumes normal
@@ -41,11 +44,12 @@ FOOT = """\
 ```bash
 .venv/bin/securetrain claims                # every lesson, five seeds
 .venv/bin/securetrain claims --unit {unit}  # one lesson
+.venv/bin/securetrain claims --table {table}  # one table, and no lesson
 .venv/bin/securetrain claims --page         # this page, after new words or bars
 .venv/bin/securetrain claims --check        # is this page up to date?
 ```
 
-A claim whose recipe changes counts as *not measured* until its lesson runs again.
+A claim or a table whose recipe changes counts as *not measured* until it runs again.
 """
 
 
@@ -55,14 +59,36 @@ def load() -> dict[str, dict[str, Any]]:
     A row: unit, recipe, values (one a seed from 0, None where it was not a number),
     mean, interval ([low, high], or None), holds (how many seeds), verdict.
     """
+    return {key: row for key, row in _stored().items() if key != TABLES}
+
+
+def _stored() -> dict[str, Any]:
     return json.loads(FILE.read_text("utf-8")) if FILE.exists() else {}
 
 
-def row(claim: Claim, values: list[float | None]) -> dict[str, Any]:
-    """Return a claim's row of the ledger for the values of seeds 0, 1, 2, …
+def measured_tables() -> dict[str, dict[str, Any]]:
+    """Return the tables whose recipe has not changed since: id -> recipe, values."""
+    recorded = _stored().get(TABLES, {})
+    return {
+        id: recorded[id]
+        for id, table in tables.declared().items()
+        if id in recorded and recorded[id]["recipe"] == table.recipe
+    }
 
-    Source of the interval: The probable error of a mean, Student 1908
+
+def table(id: str) -> Values:
+    """Return a table: row -> column -> one value a seed.
+
+    Raises ValueError when there is no such table, or when it was not measured.
     """
+    known = tables.find(id)
+    if id not in measured_tables():
+        raise ValueError(f"'{id}' is {MISSING}: run `securetrain claims --table {id}`")
+    return measured_tables()[known.id]["values"]
+
+
+def row(claim: Claim, values: list[float | None]) -> dict[str, Any]:
+    """Return a claim's row of the ledger for the values of seeds 0, 1, 2, …"""
     rounded = [
         None if v is None or not math.isfinite(v) else round(v, DIGITS) for v in values
     ]
@@ -75,21 +101,10 @@ def row(claim: Claim, values: list[float | None]) -> dict[str, Any]:
         "recipe": claim.recipe,
         "values": rounded,
         "mean": mean,
-        "interval": _interval(numbers) if len(numbers) > 1 else None,
+        "interval": interval(numbers) if len(numbers) > 1 else None,
         "holds": holds,
         "verdict": verdict.get(holds, VARIES),
     }
-
-
-def _interval(numbers: list[float]) -> list[float]:
-    """Return Student's 95 % interval of the mean of two numbers or more."""
-    from scipy.stats import t
-
-    n = len(numbers)
-    mean = sum(numbers) / n
-    deviation = math.sqrt(sum((v - mean) ** 2 for v in numbers) / (n - 1))
-    half = float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
-    return [round(mean - half, DIGITS), round(mean + half, DIGITS)]
 
 
 def measured() -> dict[str, dict[str, Any]]:
@@ -132,11 +147,32 @@ def measure(unit: str, seeds: int) -> None:
         write(measured() | {id: row(own[id], values[id]) for id in own})
 
 
-def write(rows: dict[str, dict[str, Any]]) -> None:
-    """Write the ledger, in the order of claims.toml, and the page made from it."""
+def measure_table(id: str, seeds: int) -> None:
+    """Measure a table with seeds 0 to `seeds` - 1; record it after each of them.
+
+    The first seed replaces what the ledger had of it.
+    """
+    this, values = tables.find(id), {}
+    for seed in range(seeds):
+        print(f"{id}, seed {seed} ({seed + 1} of {seeds}) …", flush=True)
+        values = tables.joined(values, this.measure(seed))
+        kept = measured_tables() | {id: {"recipe": this.recipe, "values": values}}
+        write(measured(), kept)
+
+
+def write(
+    rows: dict[str, dict[str, Any]], of_tables: dict[str, Any] | None = None
+) -> None:
+    """Write the ledger, in the order of its sources, and the page made from it.
+
+    of_tables: by default those that the ledger has
+    """
+    found = measured_tables() if of_tables is None else of_tables
+    found = {id: found[id] for id in tables.declared() if id in found}
     ordered = {id: rows[id] for id in claims.load() if id in rows}
-    _replace(FILE, json.dumps(ordered, indent=1, allow_nan=False) + "\n")
-    _replace(paths.root() / PAGE, render(ordered))
+    stored = ordered | ({TABLES: found} if found else {})
+    _replace(FILE, json.dumps(stored, indent=1, allow_nan=False) + "\n")
+    _replace(paths.root() / PAGE, render(ordered, found))
 
 
 def _replace(path: Path, text: str) -> None:
@@ -147,8 +183,8 @@ def _replace(path: Path, text: str) -> None:
     os.replace(scratch, path)
 
 
-def render(rows: dict[str, dict[str, Any]]) -> str:
-    """Return the page: one table for each unit that makes claims."""
+def render(rows: dict[str, dict[str, Any]], of_tables: dict[str, Any]) -> str:
+    """Return the page: one table for each unit that makes claims, then its others."""
     units = list(dict.fromkeys(c.unit for c in claims.load().values()))
     parts = [HEAD]
     for unit in units:
@@ -164,7 +200,14 @@ def render(rows: dict[str, dict[str, Any]]) -> str:
             if claim.unit == unit
         ]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join([*parts, FOOT.format(unit=units[0] if units else "UNIT")])
+        parts += [
+            tables.render(table, of_tables.get(id, {}).get("values"))
+            for id, table in tables.declared().items()
+            if table.unit == unit
+        ]
+    example = {"unit": next(iter(units), "UNIT")}
+    example["table"] = next(iter(tables.declared()), "TABLE")
+    return "\n".join([*parts, FOOT.format(**example)])
 
 
 def _line(claim: Claim, found: dict[str, Any] | None) -> str:
@@ -186,17 +229,20 @@ def _line(claim: Claim, found: dict[str, Any] | None) -> str:
 
 def problems() -> list[str]:
     """Return how ledger, page and claims.toml differ, one readable line each."""
-    rows, page = measured(), paths.root() / PAGE
-    found = []
-    if load() != rows:
+    rows, found = measured(), []
+    page, of_tables = paths.root() / PAGE, measured_tables()
+    if load() != rows or _stored().get(TABLES, {}) != of_tables:
         found.append(f"{FILE.name} is not what its values and claims.toml give")
-    if not page.exists() or page.read_text("utf-8") != render(rows):
+    if not page.exists() or page.read_text("utf-8") != render(rows, of_tables):
         found.append(f"{PAGE} is not what {FILE.name} and claims.toml give")
     return [f"{line}: run `securetrain claims --page`" for line in found]
 
 
 def surprises(only: str | None = None) -> list[str]:
-    """Return the claims, of one unit or all, that did not do what is recorded."""
+    """Return the claims, of a unit or all, that did not do what is recorded.
+
+    Without a unit, tables that were not measured are among them.
+    """
     found, rows = [], measured()
     for id, claim in claims.load().items():
         this = rows.get(id)
@@ -207,7 +253,8 @@ def surprises(only: str | None = None) -> list[str]:
         elif this["verdict"] != claim.verdict:
             of = f"{this['holds']} of {len(this['values'])} seeds reach {claim.bar}"
             found.append(f"{id}: {of}, recorded: {claim.verdict}")
-    return found
+    missing = tables.declared().keys() - measured_tables() if only is None else ()
+    return found + [f"{id}: {MISSING}" for id in sorted(missing)]
 
 
 def main(argv: list[str]) -> int:
@@ -216,8 +263,9 @@ def main(argv: list[str]) -> int:
         prog="securetrain claims", description="Run every claim over several seeds."
     )
     parser.add_argument("--seeds", type=int, default=5, help="runs a lesson (5)")
-    parser.add_argument("--unit", help="measure this lesson only")
     only = parser.add_mutually_exclusive_group()
+    only.add_argument("--unit", help="measure this lesson only")
+    only.add_argument("--table", help="measure this table only")
     only.add_argument("--page", action="store_true", help=f"write {PAGE}, run nothing")
     only.add_argument("--check", action="store_true", help=f"is {PAGE} up to date?")
     chosen = parser.parse_args(argv)
@@ -228,6 +276,11 @@ def main(argv: list[str]) -> int:
     if chosen.page:
         write(measured())
         return 0
+    if chosen.seeds < 1:
+        raise ValueError(f"need at least 1 seed, got {chosen.seeds}")
+    if chosen.table:
+        measure_table(chosen.table, chosen.seeds)
+        return 0
     _measure_all(chosen.unit, chosen.seeds)
     for line in (found := surprises(chosen.unit)):
         print(line, file=sys.stderr)
@@ -235,14 +288,14 @@ def main(argv: list[str]) -> int:
 
 
 def _measure_all(only: str | None, seeds: int) -> None:
-    """Measure one unit or all, one notebook at a time."""
+    """Measure one unit, or all and the tables, one notebook at a time."""
     units = list(dict.fromkeys(claim.unit for claim in claims.load().values()))
     if only and only not in units:
         raise ValueError(f"no claims of '{only}'; there are: {', '.join(units)}")
-    if seeds < 1:
-        raise ValueError(f"need at least 1 seed, got {seeds}")
     if not find_spec("papermill"):
         raise ValueError("papermill is missing; `make test` installs what authors need")
     for unit in units:
         if only in (None, unit):
             measure(unit, seeds)
+    for id in () if only else tables.declared():
+        measure_table(id, seeds)

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 if TYPE_CHECKING:  # a lesson without a network draws without loading torch
     from torch import Tensor
 
+from securetrain.tables import interval
+
 CLEAN, ATTACKED, DEFENDED = "#7f7f7f", "#d55e00", "#0072b2"
 COLOURS = {"clean": CLEAN, "attacked": ATTACKED, "defended": DEFENDED}
 MARKERS = {"clean": "o", "attacked": "^", "defended": "s"}
@@ -175,17 +177,22 @@ def heat(
     columns: Sequence[str],
     title: str,
     ax: Axes | None = None,
+    notes: Sequence[Sequence[str]] | None = None,
 ) -> Axes:
     """Show a table of rates, each cell with its number; darker is higher.
 
-    rates: one row of rates in [0, 1] for each name in `rows`
+    rates: one row of rates in [0, 1] for each name in `rows`; notes: a small second
+    line for each cell
     """
     ax = new_axes(ax, title)
     ax.imshow(rates, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, row in enumerate(rates):
         for j, rate in enumerate(row):
-            colour = "white" if rate > 0.6 else "black"
-            ax.text(j, i, f"{rate:.2f}", ha="center", va="center", color=colour, size=9)
+            style = {"color": "white" if rate > 0.6 else "black", "ha": "center"}
+            at = {"va": "bottom" if notes else "center", "size": 9}
+            ax.text(j, i, f"{rate:.2f}", **style, **at)
+            if notes:
+                ax.text(j, i + 0.05, notes[i][j], va="top", size=7, **style)
     ax.set_xticks(range(len(columns)), columns, fontsize=9)
     ax.set_yticks(range(len(rows)), rows, fontsize=9)
     ax.tick_params(length=0)
@@ -243,3 +250,23 @@ def _branch(
         ax.plot(*zip(place, end, strict=True), color="#cccccc", zorder=0)
     kinds["worked out by the reader" if inside else kind].append(place)
     return place
+
+
+def table(
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    title: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Show a table of the ledger: each cell's mean over the seeds and its interval.
+
+    values: row -> column -> one rate in [0, 1] a seed, two seeds or more
+    """
+    cells = [list(row.values()) for row in values.values()]
+    means = [[sum(seeds) / len(seeds) for seeds in row] for row in cells]
+    notes = [["[{:.2f}, {:.2f}]".format(*interval(s)) for s in row] for row in cells]
+    notes = [[note.replace("-0.00", "0.00") for note in row] for row in notes]
+    columns = [name.replace(" ", "\n", 1) for name in next(iter(values.values()))]
+    if ax is None:
+        size = max(SIZE[0], 1 + len(columns)), max(SIZE[1], 1 + 0.5 * len(values))
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    return heat(means, list(values), columns, title, ax, notes)

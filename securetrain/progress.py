@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from securetrain import catalogue, paths
+from securetrain.catalogue import Unit
 
 ACTOR = {"account": {"homePage": "urn:securetrain:local", "name": "anonymous"}}
 URN = "urn:securetrain:"
@@ -57,20 +58,25 @@ def start(unit_id: str) -> None:
     print(f"For: {', '.join(titles[role] for role in unit.roles)}")
     print(f"Goal: {unit.goal}", flush=True)
     record("started", unit_id)
-    if unit.kind == "lab":
-        _offer_checks(unit_id)
+    _offer_checks(unit)
 
 
-def _offer_checks(unit_id: str) -> None:
-    """Make `%check` known for a lab; outside a live notebook nothing happens."""
+def _offer_checks(unit: Unit) -> None:
+    """Make `%check` known where there is something to check, in a live notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is None:
         return
-    from securetrain import check_magic  # needs IPython, and records with this module
+    # These need IPython, and record with this module.
+    from securetrain import check_magic, checks
 
-    check_magic.enable(shell, unit_id)
-    print("%check runs this lab's checks; %check TASK --hint helps with a task.")
+    if unit.kind == "lab":
+        print("%check runs this lab's checks; %check TASK --hint helps with a task.")
+    elif checks.exercises(unit):
+        print("%check runs the check of this lesson's exercise; %check --hint helps.")
+    else:
+        return
+    check_magic.enable(shell, unit.id)
 
 
 def finish(unit_id: str) -> None:

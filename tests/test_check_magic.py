@@ -62,7 +62,8 @@ def small(course, live, tmp_path, monkeypatch):
     release.write(course, release.generate(course, release.topics(course)))
     shutil.copy(catalogue.HERE / "threats.toml", tmp_path)
     text = (catalogue.HERE / "catalogue.toml").read_text("utf-8")
-    lab = text[text.rindex("[[units]]") :].replace(LAB, SMALL)
+    [entry] = [part for part in text.split("[[units]]") if f'id = "{LAB}"' in part]
+    lab = "[[units]]" + entry.partition("\n[")[0].replace(LAB, SMALL)
     topic = '[topics.01-clip]\ntitle = "Clip"\nchecklist = "Clip."\n'
     (tmp_path / "catalogue.toml").write_text(f"{text}\n{topic}\n{lab}", "utf-8")
     monkeypatch.setattr(catalogue, "HERE", tmp_path)

@@ -4,11 +4,12 @@ import json
 import math
 import re
 import statistics
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from securetrain import catalogue, claims, execution, ledger
+from securetrain import catalogue, claims, execution, ledger, tables
 from securetrain.cli import main
 
 UNIT, OTHER = "01-clip/1-loud", "01-clip/2-soft"
@@ -41,12 +42,16 @@ def desk(course, tmp_path, monkeypatch):
         (tmp_path / "claims.toml").write_text("".join(entries), "utf-8")
         claims.load.cache_clear()
 
+    (tmp_path / "tables.toml").touch()  # none
+    tables.declared.cache_clear()
+    monkeypatch.setattr(tables, "FILE", tmp_path / "tables.toml")
     monkeypatch.setattr(claims, "FILE", tmp_path / "claims.toml")
     monkeypatch.setattr(ledger, "FILE", tmp_path / "ledger.json")
     monkeypatch.setattr(catalogue, "units", lambda: (of(UNIT), of(OTHER)))
     declare(entry("rises"), entry("falls", bar="<= 0.5"), entry("other", OTHER))
     yield SimpleNamespace(root=course, declare=declare, page=course / "docs/claims.md")
     claims.load.cache_clear()
+    tables.declared.cache_clear()
 
 
 @pytest.fixture
@@ -254,6 +259,105 @@ def test_without_papermill_authors_are_told_what_installs_it(
     monkeypatch.setattr(ledger, "find_spec", lambda name: None)
     assert main(["claims"]) == 2
     assert "make test" in capsys.readouterr().err and not lessons.asked
+
+
+# --- Tables ----------------------------------------------------------------
+
+
+@pytest.fixture
+def grid(lessons, tmp_path, monkeypatch):
+    """Declare a table `grid`; return what it was asked for, and a way to change it."""
+    asked = []
+
+    def measure(seed):
+        asked.append(seed)
+        return {"a row": {"left": 0.1 * seed, "right": 0.51234}}
+
+    def declare(recipe="two columns", unit=UNIT):
+        tables.FILE.write_text(
+            f'[grid]\nunit = "{unit}"\ntitle = "A grid"\nmade_by = "made_up:measure"\n'
+            f'recipe = "{recipe}"\nsource = "us"\n'
+        )
+        tables.declared.cache_clear()
+
+    module = SimpleNamespace(measure=measure)
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    declare()
+    return SimpleNamespace(asked=asked, declare=declare, module=module)
+
+
+def test_a_table_is_measured_alone_and_merged(lessons, grid, desk):
+    main(["claims", "--seeds", "2", "--unit", UNIT])
+    runs, rows = len(lessons.asked), ledger.load()
+    assert main(["claims", "--table", "grid", "--seeds", "3"]) == 0
+    assert grid.asked == [0, 1, 2] and len(lessons.asked) == runs
+    assert ledger.load() == rows
+    expected = {"a row": {"left": [0.0, 0.1, 0.2], "right": [0.5123] * 3}}
+    assert ledger.table("grid") == expected
+    page = desk.page.read_text("utf-8")
+    low, high = tables.interval([0.0, 0.1, 0.2])
+    assert "### A grid (`grid`)" in page and "3 seeds." in page
+    assert f"| a row | 0.100 [{low:.3f}, {high:.3f}] | 0.512 [0.512, 0.512] |" in page
+    assert main(["claims", "--check"]) == 0
+    main(["claims", "--seeds", "2", "--unit", OTHER])
+    assert ledger.table("grid") == expected, "another unit's run lost the table"
+
+
+def test_all_claims_are_all_tables_too(lessons, grid):
+    assert main(["claims", "--seeds", "2"]) == 0
+    assert grid.asked == [0, 1]
+
+
+def test_a_table_cut_short_keeps_the_seeds_before(grid, capsys):
+    right = grid.module.measure
+
+    def stops(seed):
+        return right(seed) if seed < 2 else {"a row": {"left": math.nan, "right": 1}}
+
+    grid.module.measure = stops
+    assert main(["claims", "--table", "grid"]) == 2
+    assert "'a row', 'left': expected a number, got nan" in capsys.readouterr().err
+    assert ledger.table("grid")["a row"]["left"] == [0.0, 0.1]
+
+
+def test_a_table_of_another_recipe_counts_as_not_measured(grid, desk):
+    main(["claims", "--table", "grid", "--seeds", "2"])
+    grid.declare(recipe="three columns")
+    with pytest.raises(ValueError, match="run `securetrain claims --table grid`"):
+        ledger.table("grid")
+    assert "grid: not measured" in ledger.surprises()
+    assert main(["claims", "--check"]) == 1
+    assert main(["claims", "--page"]) == 0
+    assert "Not measured." in desk.page.read_text("utf-8")
+
+
+def test_a_table_changed_by_hand_is_found(grid, capsys):
+    main(["claims", "--table", "grid", "--seeds", "2"])
+    text = ledger.FILE.read_text("utf-8")
+    ledger.FILE.write_text(text.replace("0.5123", "0.6123"), "utf-8")
+    assert main(["claims", "--check"]) == 1
+    assert "docs/claims.md is not what" in capsys.readouterr().err
+
+
+def test_wrong_words_about_tables_are_answered(grid, capsys):
+    assert main(["claims", "--table", "grille"]) == 2
+    assert "no table 'grille'" in (told := capsys.readouterr().err) and "grid" in told
+    with pytest.raises(SystemExit):
+        main(["claims", "--table", "grid", "--unit", UNIT])
+    tables.FILE.write_text('[grid]\nunit = "x"\ncolour = "red"\n')
+    tables.declared.cache_clear()
+    with pytest.raises(ValueError, match="tables.toml: table 'grid': .*colour"):
+        tables.declared()
+
+
+def test_seeds_of_a_table_have_the_same_cells():
+    values = tables.joined({}, {"a": {"x": 1.0}})
+    assert tables.joined(values, {"a": {"x": 0.5}}) == {"a": {"x": [1.0, 0.5]}}
+    assert values == {"a": {"x": [1.0]}}, "the input was edited"
+    for other in ({"a": {"y": 1.0}}, {"b": {"x": 1.0}}, {"a": {"x": 1.0, "y": 1.0}}):
+        with pytest.raises(ValueError, match="expected the cells"):
+            tables.joined(values, other)
+    assert tables.means({"a": {"x": [1.0, 0.5]}}) == {"a": {"x": 0.75}}
 
 
 # --- The course's own -------------------------------------------------------

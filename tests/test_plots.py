@@ -23,6 +23,7 @@ FIGURES = {
     "curve": lambda **k: plots.curve([1, 2], {"a": [0.1, 0.9]}, label="%", **k),
     "tree": lambda **k: plots.tree(11, 5, **k),
     "heat": lambda **k: plots.heat([[0.1, 0.9]], ["r"], ["c", "d"], **k),
+    "table": lambda **k: plots.table({"r": {"a c": [0.1, 0.3], "d": [1, 1]}}, **k),
 }
 
 
@@ -145,3 +146,14 @@ def test_a_tree_marks_as_many_hashes_as_the_proof_holds(size):
 def test_a_tree_has_no_other_leaves(leaf):
     with pytest.raises(ValueError, match="expected a leaf from 0 to 3"):
         plots.tree(4, leaf, "t")
+
+
+def test_a_table_shows_mean_and_interval_and_grows_with_its_rows():
+    values = {f"row {i}": {"no one": [0.9, 0.9, 0.9], "d": [0.1, 0.3]} for i in "12"}
+    ax = plots.table(values, "t")
+    assert words(ax)[:2] == ["0.90", "[0.90, 0.90]"] and words(ax)[2] == "0.20"
+    assert words(ax)[3] == "[-1.07, 1.47]"  # t of one degree, tables: 12.71 x 0.1
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["no\none", "d"]
+    assert "[0.00, 0.00]" in words(plots.table({"r": {"c": [-0.001, -0.001]}}, "t"))
+    tall = plots.table({f"row {i}": {"a": [0, 1]} for i in range(12)}, "t")
+    assert tall.figure.get_size_inches()[1] > plots.SIZE[1]

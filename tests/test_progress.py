@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import progress
+from securetrain import catalogue, progress
 
 LESSON = "13-poisoning/1-one-sticker"
 LAB = "13-poisoning/poisoning"
@@ -42,7 +42,7 @@ def test_start_says_what_the_unit_is(capsys: pytest.CaptureFixture) -> None:
 def test_finish_says_what_comes_next(capsys: pytest.CaptureFixture) -> None:
     progress.finish(LESSON)
     assert "Next: Quieter triggers" in capsys.readouterr().out
-    progress.finish(LAB)
+    progress.finish(catalogue.units()[-1].id)
     assert "Next" not in capsys.readouterr().out
     assert progress.summary()[LESSON].finished
 
