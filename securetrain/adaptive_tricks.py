@@ -1,4 +1,4 @@
-"""Which trick hides the poison, and three defences that do not find it.
+"""Which trick hides the poison, and three detectors that see one poison in two at most.
 
 Both are tables of the ledger: `securetrain claims --table adaptive-tricks` and
 `--table adaptive-misses`. No lesson builds on these detectors.
