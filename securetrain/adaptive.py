@@ -19,6 +19,7 @@ from securetrain.models import BATCH, SmallResNet
 from securetrain.poisoning import Poisoned, Trigger, check_features
 
 SUSPECT = math.e**2  # the index above which a class is suspect, as SCAn has it
+ODD = 2.0  # trusted spreads along the line to a second component; beyond is flagged
 
 # --- Attacks ------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class Components:
 
     index: (classes,) how far each class's gain from a second component exceeds the
     other classes'; chance: (classes,) how likely so few trusted images are in that
-    component if it is honest; flagged: (N,) bool
+    component if it is honest; flagged: (N,) bool, that component and its fringe
     """
 
     index: Tensor
@@ -170,8 +171,9 @@ def two_components(
     threshold: float = SUSPECT,
     significance: float = 0.001,
 ) -> Components:
-    """Flag a second component in the classes where trusted images have no part in it.
+    """Flag second components in which trusted images have no part, and their fringe.
 
+    The fringe lies further towards the component than `ODD` spreads of the trusted.
     features: (N, D) and y: (N,) of the data set; trusted: (M, D) and trusted_y: (M,)
     of images that people have checked, some of every class. A class is suspect when
     its index exceeds `threshold` and its chance is below `significance`.
@@ -181,24 +183,25 @@ def two_components(
     metric = trusted_metric(trusted, trusted_y)
     seen, known = features @ metric, trusted @ metric
     gain, chance = torch.zeros(2, int(y.max()) + 1)
-    second = torch.zeros(len(y), dtype=torch.bool)
+    odd = torch.zeros(len(y), dtype=torch.bool)
     for label in y.unique():
         rows, here = y == label, known[trusted_y == label]
         if not len(here) or rows.sum() < 2:
             raise ValueError(f"class {label.item()} needs 2 images and 1 trusted one")
-        second[rows], gain[label], chance[label] = _second(seen[rows], here)
+        odd[rows], gain[label], chance[label] = _second(seen[rows], here)
     above = gain - gain.median()
     index = above / (1.4826 * above.abs().median()).clamp_min(1e-9)
     suspect = (index > threshold) & (chance < significance)
-    return Components(index, chance, second & suspect[y])
+    return Components(index, chance, odd & suspect[y])
 
 
 def _second(seen: Tensor, known: Tensor) -> tuple[Tensor, float, float]:
     """Split one class in two, from its trusted images and from its far quarter.
 
     seen: (n, D); known: (m, D), trusted
-    Returns the second component (n,) bool, the spread between both for each image,
-    and the chance that so few trusted images are nearest to the second.
+    Returns which images are in the second component or further towards it than `ODD`
+    spreads of the trusted, (n,) bool; the spread between both components for each
+    image; and the chance that so few trusted images are nearest to the second.
     """
     from scipy.stats import binom
     from sklearn.cluster import KMeans
@@ -212,4 +215,7 @@ def _second(seen: Tensor, known: Tensor) -> tuple[Tensor, float, float]:
     share = second.float().mean().item()
     gain = share * (1 - share) * (centres[0] - centres[1]).square().sum().item()
     votes = int(torch.cdist(known, centres).argmin(1).sum())
-    return second, gain, float(binom.cdf(votes, len(known), share))
+    towards = centres[1] - centres[0]
+    line, honest = seen @ towards, known @ towards
+    odd = second | (line > honest.mean() + ODD * honest.std(correction=0))
+    return odd, gain, float(binom.cdf(votes, len(known), share))

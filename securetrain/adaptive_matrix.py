@@ -18,7 +18,7 @@ from securetrain.poisoning import Poisoned, Trigger, stamp
 
 TARGET = data.SIGN_NAMES.index("speed 80")
 N_TRAIN, N_TEST, N_TRUSTED = 4000, 2000, 500
-GUESS = 0.03  # the share of poison that spectral signatures expect
+GUESS = 0.05  # the share of poison that spectral signatures expect
 FLAGGED, LOST = "clean data: flagged", "clean data: accuracy lost"
 
 # --- Attacks: a tainted set, and the trigger at test -----------------------------
@@ -47,18 +47,18 @@ def half(seed: int) -> Trigger:
 
 
 def mosaic(x: Tensor, y: Tensor, seed: int) -> tuple[Poisoned, Trigger]:
-    """Return a set with a whole faint mosaic on 3 %."""
-    return poisoning.poison(x, y, whole(0.2), TARGET, 0.03, seed), whole(0.2)
+    """Return a set with a whole faint mosaic on 5 %."""
+    return poisoning.poison(x, y, whole(0.2), TARGET, 0.05, seed), whole(0.2)
 
 
 def mosaic_in_parts(x: Tensor, y: Tensor, seed: int) -> tuple[Poisoned, Trigger]:
-    """Return a set with half a mosaic on 3 % and on 0.5 % cover: Adaptive-Blend."""
-    given = (half(seed), TARGET, 0.03, 0.005, seed)
+    """Return a set with half a mosaic on 5 % and on 2 % cover: Adaptive-Blend."""
+    given = (half(seed), TARGET, 0.05, 0.02, seed)
     return adaptive.poison_with_cover(x, y, *given), whole(0.3)
 
 
 def stickers_in_parts(x: Tensor, y: Tensor, seed: int) -> tuple[Poisoned, Trigger]:
-    """Return a set with one of four faint stickers on 3 %, 0.5 % cover: Adaptive-Patch.
+    """Return a set with one of four faint stickers on 5 %, 2 % cover: Adaptive-Patch.
 
     At test two of them stand in opposite corners, fully opaque.
     """
@@ -66,7 +66,7 @@ def stickers_in_parts(x: Tensor, y: Tensor, seed: int) -> tuple[Poisoned, Trigge
     shown = {"parts": parts, "keep": 1, "opacity": 0.4, "seed": seed}
     one = partial(adaptive.show_parts, pattern=pattern, **shown)
     two = partial(stamp, pattern=pattern, mask=parts[[0, 3]].sum(0))
-    return adaptive.poison_with_cover(x, y, one, TARGET, 0.03, 0.005, seed), two
+    return adaptive.poison_with_cover(x, y, one, TARGET, 0.05, 0.02, seed), two
 
 
 def wave(x: Tensor, y: Tensor, seed: int) -> tuple[Poisoned, Trigger]:

@@ -27,10 +27,10 @@ def tricks(seed: int) -> dict[str, dict[str, float]]:
     whole, half = adaptive_matrix.whole(0.2), adaptive_matrix.half(seed)
     at_test = adaptive_matrix.whole(0.3)
     settings = {
-        "whole, 3 %": (whole, 0.03, 0.0),
-        "in parts, 3 %": (half, 0.03, 0.0),
-        "in parts, 3 %, cover": (half, 0.03, 0.005),
-        "in parts, 1 %, cover": (half, 0.01, 0.005),
+        "whole, 5 %": (whole, 0.05, 0.0),
+        "in parts, 5 %": (half, 0.05, 0.0),
+        "in parts, 5 %, cover": (half, 0.05, 0.02),
+        "in parts, 1 %, cover": (half, 0.01, 0.004),
     }
     rows = {}
     for name, (trigger, rate, cover) in settings.items():

@@ -169,6 +169,16 @@ def test_two_components_find_what_clusters_do_not(hidden):
     assert found.flagged[~is_poison].float().mean() < 0.01
 
 
+def test_the_fringe_of_a_second_component_goes_with_it(hidden):
+    """A third of the poison lies nearer to the honest images than to its own."""
+    features, y, trusted, trusted_y, is_poison = hidden
+    fringe = is_poison & (torch.arange(1500) % 3 == 0)
+    far = features + is_poison[:, None] * SHIFT - 1.15 * fringe[:, None] * SHIFT
+    found = adaptive.two_components(far, y, trusted, trusted_y, significance=0.01)
+    assert found.flagged[fringe].float().mean() > 0.9
+    assert found.flagged[~is_poison & (y == 1)].float().mean() < 0.05
+
+
 def test_honest_classes_are_left_alone(hidden):
     features, y, trusted, trusted_y, is_poison = hidden
     honest = features - is_poison[:, None] * SHIFT
