@@ -35,8 +35,9 @@ page nor the ledger by hand.
 
 Each lesson runs with seeds 0, 1, 2 and so on; *seeds* counts those that reach the bar.
 The mean stands with its 95 % interval, Student's t over the seeds. It assumes normal
-spread, so with few seeds it may reach past 0 or 1. A claim is *reproduced* when every
-seed reaches the bar, *not reproduced* when none does, and otherwise *varies by seed*.
+spread, so with few seeds it may reach past 0 or 1 (figures cut it there). A claim is
+*reproduced* when every seed reaches the bar, *not reproduced* when none does, and
+otherwise *varies by seed*.
 """
 FOOT = """\
 ## Measure again

@@ -190,7 +190,7 @@ def heat(
         for j, rate in enumerate(row):
             style = {"color": "white" if rate > 0.6 else "black", "ha": "center"}
             at = {"va": "bottom" if notes else "center", "size": 9}
-            ax.text(j, i, f"{rate:.2f}", **style, **at)
+            ax.text(j, i, _rate(rate), **style, **at)
             if notes:
                 ax.text(j, i + 0.05, notes[i][j], va="top", size=7, **style)
     ax.set_xticks(range(len(columns)), columns, fontsize=9)
@@ -259,14 +259,24 @@ def table(
 ) -> Axes:
     """Show a table of the ledger: each cell's mean over the seeds and its interval.
 
-    values: row -> column -> one rate in [0, 1] a seed, two seeds or more
+    values: row -> column -> one rate in [0, 1] a seed, two seeds or more; an interval
+    is cut where no rate can lie
     """
     cells = [list(row.values()) for row in values.values()]
     means = [[sum(seeds) / len(seeds) for seeds in row] for row in cells]
-    notes = [["[{:.2f}, {:.2f}]".format(*interval(s)) for s in row] for row in cells]
-    notes = [[note.replace("-0.00", "0.00") for note in row] for row in notes]
+    notes = [[_range(seeds) for seeds in row] for row in cells]
     columns = [name.replace(" ", "\n", 1) for name in next(iter(values.values()))]
     if ax is None:
         size = max(SIZE[0], 1 + len(columns)), max(SIZE[1], 1 + 0.5 * len(values))
         _, ax = plt.subplots(figsize=size, layout="constrained")
     return heat(means, list(values), columns, title, ax, notes)
+
+
+def _range(seeds: Sequence[float]) -> str:
+    low, high = interval(list(seeds))
+    low, high = max(low, min(0, *seeds)), min(high, max(1, *seeds))
+    return f"[{_rate(low)}, {_rate(high)}]"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00")

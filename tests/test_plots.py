@@ -149,11 +149,21 @@ def test_a_tree_has_no_other_leaves(leaf):
 
 
 def test_a_table_shows_mean_and_interval_and_grows_with_its_rows():
-    values = {f"row {i}": {"no one": [0.9, 0.9, 0.9], "d": [0.1, 0.3]} for i in "12"}
+    values = {f"row {i}": {"no one": [0.9, 0.9, 0.9], "d": [0.49, 0.51]} for i in "12"}
     ax = plots.table(values, "t")
-    assert words(ax)[:2] == ["0.90", "[0.90, 0.90]"] and words(ax)[2] == "0.20"
-    assert words(ax)[3] == "[-1.07, 1.47]"  # t of one degree, tables: 12.71 x 0.1
+    assert words(ax)[:2] == ["0.90", "[0.90, 0.90]"] and words(ax)[2] == "0.50"
+    assert words(ax)[3] == "[0.37, 0.63]"  # t of one degree, tables: 12.71 x 0.01
     assert [label.get_text() for label in ax.get_xticklabels()] == ["no\none", "d"]
-    assert "[0.00, 0.00]" in words(plots.table({"r": {"c": [-0.001, -0.001]}}, "t"))
+    nearly = words(plots.table({"r": {"c": [-0.001, -0.001]}}, "t"))
+    assert nearly == ["0.00", "[0.00, 0.00]"]
     tall = plots.table({f"row {i}": {"a": [0, 1]} for i in range(12)}, "t")
     assert tall.figure.get_size_inches()[1] > plots.SIZE[1]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [([0.1, 0.9], "[0.00, 1.00]"), ([-0.3, -0.1], "[-0.30, 1.00]")],
+)
+def test_an_interval_ends_where_no_rate_can_lie(seeds, expected):
+    """Student's interval of few seeds reaches past 0 and 1; a rate does not."""
+    assert words(plots.table({"r": {"c": seeds}}, "t"))[1] == expected
