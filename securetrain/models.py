@@ -68,6 +68,13 @@ def predict(model: nn.Module, x: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
+def probabilities(model: nn.Module, x: Tensor) -> Tensor:
+    """Return the probability of each class, (N, classes); each row sums to 1."""
+    model.eval()
+    return torch.cat([model(part).softmax(1) for part in x.split(BATCH)])
+
+
+@torch.inference_mode()
 def features(model: SmallResNet, x: Tensor) -> Tensor:
     """Return what the last layer sees of each image, (N, 64).
 

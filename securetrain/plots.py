@@ -148,7 +148,7 @@ def plane(
 
 
 def curve(
-    x: Sequence[float],
+    x: Sequence[float] | Mapping[str, Sequence[float]],
     lines: Mapping[str, Sequence[float]],
     title: str,
     label: str,
@@ -156,15 +156,16 @@ def curve(
 ) -> Axes:
     """Show rates against what the attacker or defender can turn up.
 
-    x: positions; lines: up to three, name -> rates in [0, 1]; label: what x is, with
-    its unit. Raises ValueError for a fourth line.
+    x: positions, or those of each line by its name; lines: up to three, name -> rates
+    in [0, 1]; label: what x is, with its unit. Raises ValueError for a fourth line.
     """
     if len(lines) > len(COLOURS):
         raise ValueError(f"at most {len(COLOURS)} lines, got {len(lines)}")
     ax = new_axes(ax, title)
     for role, (name, rates) in zip(COLOURS, lines.items(), strict=False):
         style = {"color": COLOURS[role], "marker": MARKERS[role]}
-        ax.plot(x, rates, **style, linewidth=1.5, markersize=6, label=name)
+        at = x[name] if isinstance(x, Mapping) else x
+        ax.plot(at, rates, **style, linewidth=1.5, markersize=6, label=name)
     ax.set(ylim=(-0.03, 1.08), xlabel=label, ylabel="rate")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, frameon=False)

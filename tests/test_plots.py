@@ -105,6 +105,15 @@ def test_a_curve_differs_from_the_next_in_colour_and_marker():
     assert len({line.get_marker() for line in ax.lines}) == 3
 
 
+def test_a_curves_lines_may_have_positions_of_their_own():
+    lines = {"signs": [0.3, 0.9], "digits": [0.4, 0.5, 0.8]}
+    x = {"digits": [0.6, 0.7, 0.8], "signs": [0.75, 0.95]}
+    ax = plots.curve(x, lines, "t", "fold accuracy")
+    drawn = {line.get_label(): list(line.get_xdata()) for line in ax.lines}
+    assert drawn == x
+    assert [list(line.get_ydata()) for line in ax.lines] == list(lines.values())
+
+
 def test_a_curve_refuses_more_lines_than_there_are_roles():
     with pytest.raises(ValueError, match="at most 3 lines, got 4"):
         plots.curve([1], {name: [0.5] for name in "abcd"}, "t", "x")

@@ -151,3 +151,12 @@ def test_predict_names_the_largest_output(trained):
     x, _ = data.signs(40, seed=8)
     with torch.no_grad():
         assert torch.equal(models.predict(trained, x), trained(x).max(1).indices)
+
+
+def test_probabilities_are_those_of_one_pass(trained):
+    x, _ = data.signs(models.BATCH + 30, seed=7)
+    found = models.probabilities(trained, x)
+    with torch.inference_mode():
+        expected = F.softmax(trained(x), 1)
+    assert found.shape == (len(x), 10) and torch.allclose(found, expected, atol=1e-5)
+    assert torch.equal(found.argmax(1), models.predict(trained, x))
