@@ -115,7 +115,7 @@ def scores(
             alpha=0.85,
             label=f"{kind} ({int(mask.sum())})",
         )
-    ax.set(xlabel=label, ylabel="images")
+    ax.set(xlabel=label, ylabel="images (log scale above 10)")
     ax.set_yscale("symlog", linthresh=10)
     ax.yaxis.set_major_formatter("{x:.0f}")
     ax.spines[["top", "right"]].set_visible(False)
