@@ -91,7 +91,7 @@ def poison_with_cover(
     """Return a poisoned copy in which other triggered images keep their labels.
 
     poison_rate, cover_rate: shares of the whole set; cover comes from classes other
-    than `target` and teaches a model that a part of the trigger is not enough
+    than `target` and weakens what a part of the trigger does
     Raises ValueError when these classes hold too few images for both.
     Source: Revisiting the Assumption of Latent Separability, Qi et al. 2023 (ICLR)
     """

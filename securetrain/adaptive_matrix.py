@@ -83,7 +83,7 @@ ATTACKS: dict[str, Attack] = {
     "stickers in parts": stickers_in_parts,
     "wave": wave,
 }
-REFEREE = "wave, referee too"  # the trusted images come from the delivery itself
+REFEREE = "wave, trusted too"  # the trusted images come from the delivery itself
 
 # --- Defences: the images they flag, and the model that is left -------------------
 

@@ -26,11 +26,13 @@ class Told:
 
     steps: hints shown; offered: knows that there are hints
     failed: what the last check said, "" when it passed; explained: mistakes' hints
+    passed: whether the last check did
     """
 
     steps: int = 0
     offered: bool = False
     failed: str = ""
+    passed: bool = False
     explained: set[str] = field(default_factory=set)
 
 
@@ -88,8 +90,8 @@ class CheckMagic(Magics):
             return
         name = result.task.name
         told = self.told[unit.id, name]
-        told.failed = result.text
-        progress.record("checked", unit.id, part=name, success=not told.failed)
+        told.failed, told.passed = result.text, not result.text
+        progress.record("checked", unit.id, part=name, success=told.passed)
         if not told.failed or told.offered:
             return
         told.offered = True
@@ -122,6 +124,8 @@ class CheckMagic(Magics):
         """Return what to say next: on the mistake just made, then step by step."""
         told = self.told[unit.id, name]
         told.offered = True
+        if told.passed:
+            return f"{name}: its last check passed, there is nothing to hint at."
         mistake = known.about(told.failed)
         if mistake and mistake not in told.explained:
             told.explained.add(mistake)

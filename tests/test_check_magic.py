@@ -226,6 +226,19 @@ def test_hints_come_in_steps_and_are_offered_once(small, steps):
     assert small.run("%check --hint") == "clip, hint 2 of 2: Second.\n"
 
 
+def test_a_task_that_passed_needs_no_hint(small, steps):
+    small.run(
+        "def clip(values, limit):\n"
+        "    return [min(limit, max(-limit, value)) for value in values]"
+    )
+    small.run("%check clip")
+    passed = "clip: its last check passed, there is nothing to hint at.\n"
+    assert small.run("%check clip --hint") == passed
+    small.run("def clip(values, limit):\n    return list(values)")
+    small.run("%check clip")
+    assert small.run("%check clip --hint") == "clip, hint 1 of 2: First.\n"
+
+
 def test_the_first_hint_is_on_the_mistake_just_made(small, steps):
     small.run("def clip(values, limit):\n    return []")
     small.run("%check clip")

@@ -23,7 +23,7 @@ def test_a_small_training_reads_new_signs(trained):
     assert accuracy(trained, x, y) > 0.9
 
 
-def test_wrong_labels_are_learnt_as_well_as_right_ones():
+def test_wrong_labels_are_learned_as_well_as_right_ones():
     x, y = data.signs(500, seed=0, hard=0.2)
     model = training.train(x, (y + 1) % 10, seed=0, epochs=4, progress=False)
     x, y = data.signs(300, seed=0, split="test", hard=0.2)
