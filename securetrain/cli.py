@@ -16,6 +16,7 @@ COMMANDS = {
     "start": ("securetrain.lab_copies", "make your own copy of a lab under work/"),
     "tidy": ("securetrain.notebooks", "strip outputs and stray metadata"),
     "provenance": ("securetrain.provenance_command", "sign and verify a data set"),
+    "gate": ("securetrain.gate_command", "refuse models that must not be deployed"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 

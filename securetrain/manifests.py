@@ -166,20 +166,22 @@ def new_key() -> tuple[bytes, bytes]:
     return key.private_bytes_raw(), key.public_key().public_bytes_raw()
 
 
-def sign(manifest: bytes, private_key: bytes) -> bytes:
-    """Return the signature of a manifest, 64 bytes."""
-    return Ed25519PrivateKey.from_private_bytes(private_key).sign(CONTEXT + manifest)
+def sign(manifest: bytes, private_key: bytes, context: bytes = CONTEXT) -> bytes:
+    """Return the signature of a manifest, 64 bytes; context: what it is for."""
+    return Ed25519PrivateKey.from_private_bytes(private_key).sign(context + manifest)
 
 
-def check_signature(manifest: bytes, signature: bytes, public_key: bytes) -> None:
+def check_signature(
+    manifest: bytes, signature: bytes, public_key: bytes, context: bytes = CONTEXT
+) -> None:
     """Raise Refused unless the key's owner signed exactly these bytes as a manifest.
 
-    The key decides the algorithm, never the message. Raises ValueError for a key
-    that is not 32 bytes.
+    The key decides the algorithm, never the message; context: what was signed for.
+    Raises ValueError for a key that is not 32 bytes.
     """
     key = Ed25519PublicKey.from_public_bytes(public_key)
     try:
-        key.verify(signature, CONTEXT + manifest)
+        key.verify(signature, context + manifest)
     except InvalidSignature:
         why = "the signature is not the trusted key's over this manifest"
         raise Refused("signature", why) from None

@@ -1,0 +1,118 @@
+"""A log of decisions in which each line carries the hash of the line before it.
+
+The attacker can write to the log's file after the fact. They want a decision to be
+changed, removed or slipped in unseen. A line cut off at the end leaves no gap: only
+whoever kept the newest hash elsewhere notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from securetrain.archives import Refused
+from securetrain.manifests import canonical
+
+FIRST = "0" * 64  # what stands for "the line before" in the first line
+
+
+def entry(number: int, previous: str, time: str, event: Mapping[str, Any]) -> bytes:
+    """Return one line of a log, without its line break.
+
+    number: from 1; previous: the hash of the line before; event: what is recorded
+    """
+    line = {"number": number, "previous": previous, "time": time, "event": dict(event)}
+    return canonical(line)
+
+
+def hash_of(line: bytes) -> str:
+    """Return what the next line says of this one."""
+    return sha256(line).hexdigest()
+
+
+def events(data: bytes) -> tuple[list[dict[str, Any]], str]:
+    """Return the lines of a log, and the hash of its last one.
+
+    Raises Refused for a log that was changed, at the first line that does not fit.
+    """
+    *lines, rest = data.split(b"\n")
+    if rest:
+        raise _broken(len(lines) + 1, "it has no end: cut off while being written?")
+    found, previous = [], FIRST
+    for number, line in enumerate(lines, 1):
+        try:
+            this = json.loads(line.decode("ascii"))
+            same = canonical(this) == line
+        except (ValueError, RecursionError):
+            raise _broken(number, "it is no JSON") from None
+        keys = {"number", "previous", "time", "event"}
+        if not same or not isinstance(this, dict) or this.keys() != keys:
+            raise _broken(number, "it is not written as the log writes")
+        if this["number"] != number or this["previous"] != previous:
+            raise _broken(number, "it does not follow the line before it")
+        found.append(this)
+        previous = hash_of(line)
+    return found, previous
+
+
+def _broken(number: int, why: str) -> Refused:
+    return Refused("audit log", f"line {number} of the log: {why}")
+
+
+def verify(path: Path, head: str = "") -> tuple[int, str]:
+    """Return how many lines a log has, and its newest hash.
+
+    head: a hash that was kept elsewhere; some line must have it
+    Raises Refused for a log that was changed, or that lost the line of `head`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        why = f"{path} cannot be read: {error.strerror}"
+        raise Refused("audit log", why) from None
+    found, newest = events(data)
+    hashes = [this["previous"] for this in found[1:]] + [newest] * bool(found)
+    if head and head not in hashes:
+        why = f"no line has the hash {head[:12]}… that was kept: lines are missing"
+        raise Refused("audit log", why)
+    return len(found), newest
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Open a log, made for its owner's eyes if need be, and keep others out."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        file = os.open(path, flags, 0o600)
+    except OSError as error:
+        why = f"{path} cannot be written: {error.strerror}"
+        raise Refused("audit log", why) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)
+
+
+def append(path: Path, event: Mapping[str, Any], now: datetime | None = None) -> str:
+    """Add one event to a log that is whole, and return the new line's hash.
+
+    Raises Refused, and writes nothing, when the log was changed or cannot be written:
+    what cannot be recorded must not happen.
+    """
+    when = (now or datetime.now(UTC)).isoformat(timespec="seconds")
+    with _locked(path) as file:
+        data = os.pread(file, os.fstat(file).st_size, 0)
+        found, previous = events(data)
+        line = entry(len(found) + 1, previous, when, event)
+        if os.write(file, line + b"\n") != len(line) + 1:
+            raise Refused("audit log", f"{path}: only part of a line was written")
+        os.fsync(file)
+    return hash_of(line)
