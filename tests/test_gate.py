@@ -523,7 +523,8 @@ def test_the_gate_works_without_torch_and_numpy(shop):
     done = run("gate verify audit.jsonl")
     assert done.returncode == 0, done.stderr
     Path("model.sig").write_text("{}")
-    done = run(f"{CHECK.replace('--into', '--openssf model.sig --openssf-key k')} two")
+    demand = "--openssf model.sig --openssf-key k --into"
+    done = run(f"{CHECK.replace('--into', demand)} two")
     assert done.returncode == 1 and "pip install model-signing" in done.stderr
 
 
