@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from securetrain import (
     checkpoints,
     cli,
     gate,
+    gate_attacks,
     manifests,
     models,
     provenance,
@@ -531,3 +533,25 @@ def test_the_gate_works_without_torch_and_numpy(shop):
 def test_memory_of_the_gate_is_that_of_provenance(shop):
     assert cli.main([*CHECK.split(), "one"]) == 0
     assert provenance.recall(Path("seen")).version == 1
+
+
+# --- Deliveries of the lesson ------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_gate_refuses_each_attack_of_the_lesson_and_nothing_else(seed, tmp_path):
+    files = {"model.safetensors": weights(0), "config.json": b"{}"}
+    pickled, backdoor = checkpoint({"a": torch.ones(1)}), weights(1)
+    found = gate_attacks.deliveries(files, pickled, backdoor, NOW, Random(seed))
+    assert len({this.release.manifest for this in found.values()}) > 5
+    passed = set()
+    for name, this in found.items():
+        model = tmp_path / name
+        model.mkdir()
+        for path, content in this.files.items():
+            (model / path).write_bytes(content)
+        into = tmp_path / f"{name} deployed"
+        args = model, this.release, this.rules, into
+        if gate.check(*args, seen=this.seen, now=NOW).deploy:
+            passed.add(name)
+    assert passed == set(gate_attacks.PASSES)
