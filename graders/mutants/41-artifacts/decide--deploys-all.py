@@ -1,0 +1,14 @@
+"""Deploys everything.
+
+says: You deploy an unsigned model
+"""
+
+# ruff: noqa: F821, F401
+
+from hashlib import sha256
+
+from securetrain import manifests
+
+
+def decide(delivery, known):
+    return {"deploy": True, "check": ""}
