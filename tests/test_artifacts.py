@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import torch
 
-from securetrain import artifacts, models, scanners, signatures
+from securetrain import artifacts, model_scanners, models, signatures
 from securetrain.archives import refusal
 
 NOW = datetime.now(UTC)
@@ -32,53 +32,55 @@ def test_one_file_passes_two_scanners_and_one_scanner_flags_the_honest_file(
     files, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    found = {name: scanners.verdicts(path) for name, path in files.items()}
-    assert found["os.system"] == dict.fromkeys(scanners.TOOLS, scanners.FLAGGED)
-    two = {"picklescan": scanners.CLEAN, "modelscan": scanners.CLEAN}
+    found = {name: model_scanners.verdicts(path) for name, path in files.items()}
+    assert found["os.system"] == dict.fromkeys(
+        model_scanners.TOOLS, model_scanners.FLAGGED
+    )
+    two = {"picklescan": model_scanners.CLEAN, "modelscan": model_scanners.CLEAN}
     assert two.items() <= found["numpy.savetxt"].items()
     assert two.items() <= found["honest"].items()
-    assert found["honest"]["fickling"] == scanners.FLAGGED
-    assert found["timeit.timeit"]["modelscan"] == scanners.CLEAN
-    assert found["cut off"]["modelscan"] == scanners.ERROR
+    assert found["honest"]["fickling"] == model_scanners.FLAGGED
+    assert found["timeit.timeit"]["modelscan"] == model_scanners.CLEAN
+    assert found["cut off"]["modelscan"] == model_scanners.ERROR
     assert list(tmp_path.iterdir()) == []  # no report is left behind
     assert not (files["honest"].parent / "marker").exists()
 
 
-@pytest.mark.parametrize("tool", scanners.TOOLS)
+@pytest.mark.parametrize("tool", model_scanners.TOOLS)
 @pytest.mark.parametrize("content", [b"", b"no model", b"PK\x03\x04broken"])
 def test_what_a_scanner_cannot_read_is_no_clean_file(tool, content, tmp_path):
     path = tmp_path / "a.pt"
     path.write_bytes(content)
-    verdict = scanners.scan(tool, path)[0]
+    verdict = model_scanners.scan(tool, path)[0]
     says_clean = tool == "picklescan" and content == b"no model"  # its own verdict
-    assert (verdict == scanners.CLEAN) == says_clean
+    assert (verdict == model_scanners.CLEAN) == says_clean
 
 
-@pytest.mark.parametrize("tool", scanners.TOOLS)
+@pytest.mark.parametrize("tool", model_scanners.TOOLS)
 def test_a_file_that_is_not_there_is_an_error(tool, tmp_path):
-    verdict, says = scanners.scan(tool, tmp_path / "none.pt")
-    assert verdict == scanners.ERROR and "no file" in says
+    verdict, says = model_scanners.scan(tool, tmp_path / "none.pt")
+    assert verdict == model_scanners.ERROR and "no file" in says
 
 
 def test_an_absent_scanner_says_so(files, monkeypatch):
-    monkeypatch.setattr(scanners.importlib.util, "find_spec", lambda name: None)
-    verdict, says = scanners.scan("picklescan", files["honest"])
-    assert verdict == scanners.ABSENT and "pip install picklescan" in says
-    assert "not installed" in scanners.heading()
+    monkeypatch.setattr(model_scanners.importlib.util, "find_spec", lambda name: None)
+    verdict, says = model_scanners.scan("picklescan", files["honest"])
+    assert verdict == model_scanners.ABSENT and "pip install picklescan" in says
+    assert "not installed" in model_scanners.heading()
 
 
 def test_a_scanner_that_fails_is_an_error(files, monkeypatch):
     def fail(path):
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(scanners, "_picklescan", fail)
-    verdict, says = scanners.scan("picklescan", files["honest"])
-    assert verdict == scanners.ERROR and "out of order" in says
+    monkeypatch.setattr(model_scanners, "_picklescan", fail)
+    verdict, says = model_scanners.scan("picklescan", files["honest"])
+    assert verdict == model_scanners.ERROR and "out of order" in says
 
 
 def test_unknown_scanners_are_named(files):
     with pytest.raises(ValueError, match="unknown scanner 'x'"):
-        scanners.scan("x", files["honest"])
+        model_scanners.scan("x", files["honest"])
 
 
 # --- OpenSSF signatures -------------------------------------------------------------
