@@ -17,6 +17,7 @@ COMMANDS = {
     "tidy": ("securetrain.notebooks", "strip outputs and stray metadata"),
     "provenance": ("securetrain.provenance_command", "sign and verify a data set"),
     "gate": ("securetrain.gate_command", "refuse models that must not be deployed"),
+    "secrets": ("securetrain.secrets_command", "scan files, read an audit log"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 

@@ -1,0 +1,82 @@
+"""`securetrain secrets`: keys in files, and what a vault's audit log tells.
+
+    securetrain secrets scan FILE …
+    securetrain secrets audit LOG --path secret/data/signs
+
+`scan` reads each file to the bottom (archives, checkpoints, base64) and exits with 1
+when one holds what looks like a key; it shows the first four letters. `audit` names who
+read which secret, and exits with 1 when the log shows a secret in clear. For both, 2
+means that something could not be read: that is no clean bill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from securetrain import scanners, vault_audit
+
+
+def scan(options: argparse.Namespace) -> int:
+    """Scan files and folders by form."""
+    files = [
+        path
+        for given in options.files
+        for path in (sorted(given.rglob("*")) if given.is_dir() else [given])
+        if path.is_file() or not path.is_dir()
+    ]
+    status = 0
+    for path in files:
+        try:
+            found = scanners.find(path.read_bytes())
+        except (OSError, scanners.Unread) as error:
+            print(f"{path}: not scanned: {error}", file=sys.stderr)
+            status = 2
+            continue
+        for value in found:
+            print(f"{path}: {value[:4]}… ({len(value)} letters) looks like a key")
+        status = max(status, int(bool(found)))
+    print(f"{len(files)} files scanned")
+    return status
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Read an audit log."""
+    log = vault_audit.entries(options.log)
+    for read in vault_audit.reads(log, options.path):
+        came = f"refused: {read.why}" if read.why else "read"
+        print(f"{read.time[:19]}  {read.who} ({read.accessor})  {read.path}  {came}")
+    known = [line for line in sys.stdin.read().split() if line] if options.known else []
+    shown = vault_audit.in_clear(log, known)
+    for where in shown[:20]:
+        print(where, file=sys.stderr)
+    print(f"{len(log)} entries, {len(shown)} with a secret in clear")
+    return int(bool(shown))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    whole = argparse.ArgumentParser(
+        prog="securetrain secrets",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parts = whole.add_subparsers(required=True, metavar="scan | audit")
+    one = parts.add_parser("scan", help="look for keys in files, to the bottom")
+    one.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    one.set_defaults(do=scan)
+    one = parts.add_parser("audit", help="who read which secret, and is any in clear")
+    one.add_argument("log", type=Path)
+    one.add_argument("--path", default="", help="only reads of this secret")
+    one.add_argument(
+        "--known", action="store_true", help="read known secrets from standard input"
+    )
+    one.set_defaults(do=audit)
+    return whole
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; 1 for a find, 2 for what could not be read."""
+    options = parser().parse_args(argv)
+    return options.do(options)
