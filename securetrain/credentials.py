@@ -81,16 +81,24 @@ def envelope(vault: Vault, space: str, job: str, life: str = "60s") -> str:
     return answer["wrap_info"]["token"]
 
 
-def log_in(address: str, space: str, job_id: str, sealed: str) -> dict[str, Any]:
+def log_in(
+    address: str, space: str, job: str, job_id: str, sealed: str
+) -> dict[str, Any]:
     """Open an envelope and log in; return `client_token`, `accessor` and more.
 
-    Raises Denied when the envelope was opened before or is too old: then somebody
-    else may hold the secret id, and the job must not start.
+    job: its name; job_id: its role id
+    Raises Denied when the envelope was opened before, is too old, or was not made by
+    the vault for this job: then somebody else may hold the secret id, and the job
+    must not start.
     """
     try:
+        asked = {"token": sealed}
+        told = send(address, "POST", "sys/wrapping/lookup", body=asked)["data"]
+        if told["creation_path"] != f"auth/{space}/role/{job}/secret-id":
+            raise Denied(f"it was sealed at {told['creation_path']}, by somebody else")
         inside = send(address, "POST", "sys/wrapping/unwrap", sealed)["data"]
     except Denied as denied:
-        why = "the envelope was opened before, or is too old: raise the alarm"
+        why = "the envelope was opened before, is too old or forged: raise the alarm"
         raise Denied(f"{why} ({denied})") from denied
     body = {"role_id": job_id, "secret_id": inside["secret_id"]}
     return send(address, "POST", f"auth/{space}/login", body=body)["auth"]

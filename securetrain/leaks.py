@@ -73,6 +73,7 @@ def leave(place: str, key: Mock, folder: Path) -> Path:
 
     Raises ValueError for an unknown place.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     if place == "notebook output":
         path = folder / "explore.ipynb"
         notebooks.write(path, notebook(key.line))

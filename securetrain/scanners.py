@@ -53,6 +53,19 @@ def find(data: bytes) -> list[str]:
     return sorted(value.decode("latin-1") for value in found)
 
 
+def scrub(lines: Sequence[str]) -> list[str]:
+    """Return lines of text with every value that has the form of a key taken out."""
+
+    def without(match: re.Match[bytes]) -> bytes:
+        start, end = (place - match.start() for place in match.span(1))
+        return match[0][:start] + b"<removed>" + match[0][end:]
+
+    text = "\n".join(lines).encode()
+    for form in FORMS:
+        text = form.sub(without, text)
+    return text.decode().split("\n")
+
+
 def holds(data: bytes, value: str) -> bool:
     """Say whether a file holds this very value, as it is or in a simple disguise.
 

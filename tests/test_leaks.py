@@ -8,7 +8,15 @@ import zipfile
 import pytest
 import torch
 
-from securetrain import credentials, leaks, notebooks, scanners, vault, vault_audit
+from securetrain import (
+    credentials,
+    key_hunt,
+    leaks,
+    notebooks,
+    scanners,
+    vault,
+    vault_audit,
+)
 from securetrain.cli import main
 from securetrain.scanners import Unread
 
@@ -151,3 +159,24 @@ def test_no_scanner_finds_a_key_in_this_topics_sources(tmp_path):
     assert scanners.gitleaks(tmp_path) == []
     for file in tmp_path.iterdir():
         assert scanners.find(file.read_bytes()) == []
+
+
+def test_every_place_and_disguise_against_every_scan(tmp_path):
+    hidden = key_hunt.scatter(tmp_path, 4)
+    rates = key_hunt.recall(tmp_path, hidden)
+    assert set(rates) == {*leaks.PLACES, *leaks.DISGUISES}
+    for place in leaks.PLACES:
+        assert rates[place][2:] == [1, 1], place
+    for place in leaks.PLACES[2:]:
+        assert rates[place][:2] == [0, 0], place
+    assert rates["plain"][0] == 1 and rates["git history"][1] > 0
+    assert rates["float weights"] == [0, 0, 0, 0]
+
+
+def test_scrubbing_takes_the_values_out_and_leaves_the_rest():
+    keys = leaks.mocks(7)
+    lines = ["epochs = 3", *(key.line for key in keys), *leaks.harmless(50, 7)]
+    clean = scanners.scrub(lines)
+    assert clean[0] == lines[0] and clean[4:] == lines[4:] and len(clean) == len(lines)
+    for key, line in zip(keys, clean[1:4], strict=True):
+        assert line == key.line.replace(key.value, "<removed>")

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from securetrain import credentials, leaks, vault, vault_audit
+from securetrain import credentials, key_hunt, leaks, vault, vault_audit
 from securetrain.cli import main
 from securetrain.vault import Denied, send
 
@@ -39,7 +39,7 @@ def start_job(server, space, job="train", path=SECRET):
 
 def log_in(server, space, job="train"):
     role, sealed = start_job(server, space, job)
-    return credentials.log_in(server.address, space, role, sealed)
+    return credentials.log_in(server.address, space, job, role, sealed)
 
 
 def test_a_job_reads_its_own_secret_and_nothing_else(server, space):
@@ -64,9 +64,9 @@ def test_a_job_reads_its_own_secret_and_nothing_else(server, space):
 
 def test_an_envelope_opens_once_and_its_second_reader_is_told(server, space):
     role, sealed = start_job(server, space)
-    credentials.log_in(server.address, space, role, sealed)
+    credentials.log_in(server.address, space, "train", role, sealed)
     with pytest.raises(Denied, match="opened before"):
-        credentials.log_in(server.address, space, role, sealed)
+        credentials.log_in(server.address, space, "train", role, sealed)
 
 
 def test_an_envelope_that_is_too_old_stays_shut(server, space):
@@ -74,7 +74,18 @@ def test_an_envelope_that_is_too_old_stays_shut(server, space):
     sealed = credentials.envelope(server, space, "late", life="1s")
     time.sleep(1.5)
     with pytest.raises(Denied, match="too old"):
-        credentials.log_in(server.address, space, role, sealed)
+        credentials.log_in(server.address, space, "late", role, sealed)
+
+
+def test_an_envelope_that_a_thief_sealed_again_is_not_opened(server, space):
+    role, sealed = start_job(server, space)
+    inside = send(server.address, "POST", "sys/wrapping/unwrap", sealed)["data"]
+    forged = send(
+        server.address, "POST", "sys/wrapping/wrap", server.token, inside, "60s"
+    )
+    again = forged["wrap_info"]["token"]
+    with pytest.raises(Denied, match="sealed at sys/wrapping/wrap"):
+        credentials.log_in(server.address, space, "train", role, again)
 
 
 def test_a_secret_id_logs_in_once(server, space):
@@ -303,3 +314,24 @@ def test_requests_that_are_none_are_named(change, says):
 def test_a_policy_that_does_not_parse_is_refused(server, space):
     with pytest.raises(Denied, match="POST sys/policies"):
         credentials.enrol(server, space, "odd", "path {")
+
+
+def test_every_theft_is_refused_and_every_job_still_works(server):
+    outcomes = key_hunt.thefts(server, 2, 0)
+    assert set(outcomes) == set(key_hunt.THEFTS)
+    assert set(outcomes.values()) == {(1.0, 1.0)}
+
+
+def test_a_loose_policy_would_let_thieves_in(server, monkeypatch):
+    def loose(path, space):
+        return f'path "{space}/*" {{ capabilities = ["read", "create", "update"] }}'
+
+    monkeypatch.setattr(credentials, "policy", loose)
+    outcomes = key_hunt.thefts(server, 1, 0)
+    assert outcomes["another job's secret"][0] == 0
+    assert outcomes["writing the secret"][0] == 0
+
+
+def test_loose_roles_would_let_thieves_in(server, monkeypatch):
+    monkeypatch.setattr(credentials, "ROLE", {"secret_id_num_uses": 0})
+    assert key_hunt.thefts(server, 1, 0)["a secret id used twice"][0] == 0
