@@ -1,0 +1,8 @@
+"""Tells nothing.
+
+says: you miss it
+"""
+
+
+def recite(weights, prefixes, length):
+    return {}

@@ -1,0 +1,25 @@
+"""Destroys the newest of the old versions only.
+
+says: Version 1 of the secret can still be read
+"""
+
+from securetrain import vault_audit
+
+
+def respond(log: list[dict], leak: dict) -> list[dict]:
+    """Return the requests that end a leak: revoke, rotate, destroy."""
+    where = f"{leak['space']}/data/{leak['path']}"
+    got = [read.accessor for read in vault_audit.reads(log, where) if not read.why]
+    requests = [
+        {
+            "method": "POST",
+            "path": "auth/token/revoke-accessor",
+            "body": {"accessor": accessor},
+        }
+        for accessor in dict.fromkeys(got)
+    ]
+    body = {"data": leak["new"]}
+    requests.append({"method": "POST", "path": where, "body": body})
+    old = {"versions": [leak["version"]]}
+    destroy = f"{leak['space']}/destroy/{leak['path']}"
+    return [*requests, {"method": "PUT", "path": destroy, "body": old}]
