@@ -29,7 +29,9 @@ from typing import Any
 import hvac
 import requests
 
-WAIT = 30  # seconds that a server may take to answer
+WAIT = 120  # seconds that a server may take to answer on a starved machine
+TRIES = 4  # free ports
+SAID = "server.log"
 DIE_WITH_PARENT = 1  # of prctl
 HERE = "http://127.0.0.1:"
 UNREACHED = (requests.RequestException, hvac.exceptions.VaultError)
@@ -126,18 +128,13 @@ def start() -> Iterator[Vault]:
     if not program:
         raise Denied(MISSING)
     token = secrets.token_urlsafe(24)
-    with tempfile.TemporaryDirectory(prefix="securetrain-vault-") as folder:
-        log, said = Path(folder, "audit.log"), Path(folder, "server.log")
-        config = Path(folder, "audit.hcl")
-        config.write_text(CONFIG.format(path=json.dumps(str(log))), "utf-8")
-        address = f"{HERE}{_free_port()}"
-        with open(said, "wb") as file:
-            process = _launch(program, address, token, config, file)
-        end = partial(_stop, process)
+    with tempfile.TemporaryDirectory(prefix="securetrain-vault-") as name:
+        folder, running = Path(name), []
+        end = partial(_stop, running)
         atexit.register(end)
         try:
-            version = _await(process, address, said)
-            yield Vault(address, token, version, True, log)
+            address, version = _begin(program, token, folder, running)
+            yield Vault(address, token, version, True, folder / "audit.log")
         finally:
             end()
             atexit.unregister(end)
@@ -148,51 +145,72 @@ def tool(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
 
 
-def _launch(
-    program: str, address: str, token: str, config: Path, said: Any
-) -> subprocess.Popen:
-    """Start the server; the token stands in its environment, not in its command."""
+def _begin(
+    program: str, token: str, folder: Path, running: list[subprocess.Popen]
+) -> tuple[str, str]:
+    """Return the address and version of a new server, which joins `running`.
+
+    Another program may take the free port before it does; then another port is tried.
+    """
+    while True:
+        process, address = _launch(program, token, folder)
+        running.append(process)
+        try:
+            return address, _await(process, address, token, folder)
+        except Denied:
+            if len(running) == TRIES or process.poll() is None:
+                raise
+
+
+def _launch(program: str, token: str, folder: Path) -> tuple[subprocess.Popen, str]:
+    """Start the server; its token stands in the environment, not in the command."""
+    log, config = json.dumps(str(folder / "audit.log")), folder / "audit.hcl"
+    config.write_text(CONFIG.format(path=log), "utf-8")
+    port = _free_port()
     line = [program, "server", "-dev", "-dev-no-store-token", f"-config={config}"]
-    line += [f"-dev-listen-address={address.partition('//')[2]}"]
+    line += [f"-dev-listen-address=127.0.0.1:{port}"]
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.Popen(
-        line,
-        env=kept | {"BAO_DEV_ROOT_TOKEN_ID": token},
-        stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=subprocess.STDOUT,
-        cwd=config.parent,
-        start_new_session=True,  # an interrupt is ours: we stop it ourselves
-        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-    )
+    with open(folder / SAID, "wb") as said:
+        process = subprocess.Popen(
+            line,
+            env=kept | {"BAO_DEV_ROOT_TOKEN_ID": token},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,  # an interrupt is ours: we stop it ourselves
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
+    return process, f"{HERE}{port}"
 
 
 def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
 
 
-def _await(process: subprocess.Popen, address: str, said: Path) -> str:
-    """Return the version of a server once it answers."""
+def _await(process: subprocess.Popen, address: str, token: str, folder: Path) -> str:
+    """Return the version of a server once it answers, and to this token."""
     end = time.monotonic() + WAIT
     while True:
         try:
-            return health(address)
+            return reach(address, token).version
         except Denied as denied:
             if process.poll() is not None or time.monotonic() > end:
-                last = said.read_text("utf-8", "replace").strip()[-300:]
+                last = (folder / SAID).read_text("utf-8", "replace").strip()[-300:]
                 raise Denied(f"OpenBao did not come up: {last}") from denied
         time.sleep(0.05)
 
 
-def _stop(process: subprocess.Popen) -> None:
-    """End one process, by its id."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _stop(running: list[subprocess.Popen]) -> None:
+    """End our processes, each by its id."""
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _free_port() -> int:

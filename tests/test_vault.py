@@ -277,6 +277,15 @@ def test_a_missing_unreachable_foreign_or_sealed_server_is_named(monkeypatch, se
         pass
 
 
+def test_a_port_that_another_server_took_is_given_up(server, monkeypatch):
+    taken = int(server.address.rpartition(":")[2])
+    ports, free = [taken, taken], vault._free_port
+    monkeypatch.setattr(vault, "_free_port", lambda: ports.pop() if ports else free())
+    with vault.start() as other:
+        assert other.address != server.address and not ports
+        send(other.address, "GET", "sys/mounts", other.token)
+
+
 def test_a_sealed_server_is_named():
     with vault.start() as found:
         send(found.address, "POST", "sys/seal", found.token)
