@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from securetrain import credentials, leaks, scanners
+from securetrain import credentials, key_scanners, leaks
 from securetrain.leaks import Mock
 from securetrain.vault import Denied, Vault, send
 
@@ -55,22 +55,22 @@ def recall(folder: Path, hidden: list[Hidden]) -> dict[str, list[float]]:
 
     gitleaks reads the history of each repository besides all files.
     """
-    leaked = scanners.gitleaks(folder)
+    leaked = key_scanners.gitleaks(folder)
     seen: dict[str, list[list[bool]]] = {}
     for one in hidden:
         repository = one.folder / "repository"
-        past = scanners.gitleaks(repository, True) if repository.exists() else []
+        past = key_scanners.gitleaks(repository, True) if repository.exists() else []
         files = [path for path in one.folder.rglob("*") if path.is_file()]
         data = [path.read_bytes() for path in files]
         open_files = [path for path in files if ".git" not in path.parts]
         row = [
             any(
-                scanners.names(scanners.detect_secrets(path), one.key.value)
+                key_scanners.names(key_scanners.detect_secrets(path), one.key.value)
                 for path in open_files
             ),
-            scanners.names(leaked + past, one.key.value),
-            any(one.key.value in scanners.find(part) for part in data),
-            any(scanners.holds(part, one.key.value) for part in data),
+            key_scanners.names(leaked + past, one.key.value),
+            any(one.key.value in key_scanners.find(part) for part in data),
+            any(key_scanners.holds(part, one.key.value) for part in data),
         ]
         seen.setdefault(one.how, []).append(row)
     return {

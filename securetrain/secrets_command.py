@@ -15,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from securetrain import scanners, vault_audit
+from securetrain import key_scanners, vault_audit
 
 
 def scan(options: argparse.Namespace) -> int:
@@ -29,8 +29,8 @@ def scan(options: argparse.Namespace) -> int:
     status = 0
     for path in files:
         try:
-            found = scanners.find(path.read_bytes())
-        except (OSError, scanners.Unread) as error:
+            found = key_scanners.find(path.read_bytes())
+        except (OSError, key_scanners.Unread) as error:
             print(f"{path}: not scanned: {error}", file=sys.stderr)
             status = 2
             continue

@@ -11,14 +11,14 @@ import torch
 from securetrain import (
     credentials,
     key_hunt,
+    key_scanners,
     leaks,
     notebooks,
-    scanners,
     vault,
     vault_audit,
 )
 from securetrain.cli import main
-from securetrain.scanners import Unread
+from securetrain.key_scanners import Unread
 
 SEEDS = range(3)
 KEYS = [leaks.mock(kind, seed) for kind in leaks.KINDS for seed in SEEDS]
@@ -34,8 +34,10 @@ def files(path):
 def test_a_key_in_any_place_is_found_by_form_and_by_value(place, kind, tmp_path):
     key, other = leaks.mock(kind, 1), leaks.mock(kind, 2)
     data = leaks.leave(place, key, tmp_path).read_bytes()
-    assert scanners.find(data) == [key.value]
-    assert scanners.holds(data, key.value) and not scanners.holds(data, other.value)
+    assert key_scanners.find(data) == [key.value]
+    assert key_scanners.holds(data, key.value) and not key_scanners.holds(
+        data, other.value
+    )
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.kind)
@@ -43,94 +45,100 @@ def test_disguises_and_which_scan_sees_through_them(key):
     by_form = {"plain", "base64", "deflated zip", "split string"}
     for name, disguise in leaks.DISGUISES.items():
         _, data = disguise(key)
-        assert (scanners.find(data) == [key.value]) == (name in by_form), name
-        assert scanners.holds(data, key.value) == (name in by_form | {"prose"}), name
+        assert (key_scanners.find(data) == [key.value]) == (name in by_form), name
+        assert key_scanners.holds(data, key.value) == (name in by_form | {"prose"}), (
+            name
+        )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_harmless_lines_and_an_honest_checkpoint_raise_no_alarm(seed):
     text = "\n".join(leaks.harmless(1500, seed)).encode()
-    assert scanners.find(text) == []
-    assert scanners.find(leaks.checkpoint("api_token = none")) == []
-    assert not any(scanners.holds(text, key.value) for key in KEYS)
+    assert key_scanners.find(text) == []
+    assert key_scanners.find(leaks.checkpoint("api_token = none")) == []
+    assert not any(key_scanners.holds(text, key.value) for key in KEYS)
 
 
 def test_a_view_saves_its_whole_storage_and_a_copy_does_not():
     key = leaks.mock("cloud key", 0)
     view, copy = leaks.first_words(key.line), leaks.first_words(key.line, cut=True)
     assert torch.equal(view, copy) and view.shape == (10,)
-    assert scanners.find(leaks.save(view)) == [key.value]
-    assert scanners.find(leaks.save(copy)) == []
+    assert key_scanners.find(leaks.save(view)) == [key.value]
+    assert key_scanners.find(leaks.save(copy)) == []
 
 
 def test_stripping_outputs_cleans_the_notebook(tmp_path):
     path = leaks.leave("notebook output", leaks.mock("hex token", 0), tmp_path)
     stripped = notebooks.dumps(notebooks.tidy(notebooks.read(path)))
-    assert scanners.find(stripped.encode()) == []
+    assert key_scanners.find(stripped.encode()) == []
 
 
 def test_gitleaks_reads_history_that_the_files_no_longer_show(tmp_path):
     key = leaks.mock("cloud key", 0)
     path = leaks.leave("git history", key, tmp_path)
-    assert all(scanners.find(file.read_bytes()) == [] for file in files(path))
-    assert scanners.gitleaks(path) == []
-    assert scanners.names(scanners.gitleaks(path, history=True), key.value)
+    assert all(key_scanners.find(file.read_bytes()) == [] for file in files(path))
+    assert key_scanners.gitleaks(path) == []
+    assert key_scanners.names(key_scanners.gitleaks(path, history=True), key.value)
 
 
 def test_real_scanners_find_plain_keys(tmp_path):
     key = leaks.mock("hex token", 0)
     name, data = leaks.plain(key)
     (tmp_path / name).write_bytes(data)
-    assert scanners.names(scanners.detect_secrets(tmp_path / name), key.value)
-    assert scanners.names(scanners.gitleaks(tmp_path), key.value)
-    assert "detect-secrets 1" in scanners.versions()
-    assert "gitleaks 8" in scanners.versions()
+    assert key_scanners.names(key_scanners.detect_secrets(tmp_path / name), key.value)
+    assert key_scanners.names(key_scanners.gitleaks(tmp_path), key.value)
+    assert "detect-secrets 1" in key_scanners.versions()
+    assert "gitleaks 8" in key_scanners.versions()
 
 
 def test_a_scanner_that_is_missing_or_fails_is_no_clean_bill(tmp_path, monkeypatch):
     with pytest.raises(Unread, match="no such"):
-        scanners.gitleaks(tmp_path / "none")
+        key_scanners.gitleaks(tmp_path / "none")
     with pytest.raises(Unread, match="no such file"):
-        scanners.detect_secrets(tmp_path / "none")
+        key_scanners.detect_secrets(tmp_path / "none")
     with pytest.raises(Unread, match="gitleaks ended with"):
-        scanners.gitleaks(tmp_path, history=True)  # no repository
-    monkeypatch.setattr(scanners, "tool", lambda name: None)
+        key_scanners.gitleaks(tmp_path, history=True)  # no repository
+    monkeypatch.setattr(key_scanners, "tool", lambda name: None)
     with pytest.raises(Unread, match="gitleaks is missing"):
-        scanners.gitleaks(tmp_path)
-    monkeypatch.setattr(scanners, "tool", lambda name: "/bin/true")
+        key_scanners.gitleaks(tmp_path)
+    monkeypatch.setattr(key_scanners, "tool", lambda name: "/bin/true")
     with pytest.raises(Unread, match="wrote no report"):
-        scanners.gitleaks(tmp_path)
+        key_scanners.gitleaks(tmp_path)
 
 
 def test_archives_that_cannot_be_read_to_the_end_are_refused():
     whole = leaks.checkpoint("x")
     for cut in (whole[:-40], whole[: len(whole) // 2], whole[:30]):
         with pytest.raises(Unread, match="cannot be scanned"):
-            scanners.find(cut)
+            key_scanners.find(cut)
     with pytest.raises(Unread, match="cannot be scanned"):
-        scanners.find(gzip.compress(b"x" * 999)[:-9])
+        key_scanners.find(gzip.compress(b"x" * 999)[:-9])
     with pytest.raises(Unread, match="cannot be scanned"):
-        scanners.find(whole.replace(b"epochs", b"epochz", 1))  # its checksum is wrong
+        key_scanners.find(
+            whole.replace(b"epochs", b"epochz", 1)
+        )  # its checksum is wrong
 
 
 def test_a_bomb_is_refused_without_opening_all_of_it(monkeypatch):
-    monkeypatch.setattr(scanners, "MOST", 1 << 20)
+    monkeypatch.setattr(key_scanners, "MOST", 1 << 20)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("zeros", bytes(2 << 20))
     with pytest.raises(Unread, match="too large"):
-        scanners.find(file.getvalue())
+        key_scanners.find(file.getvalue())
     with pytest.raises(Unread, match="cannot be scanned"):
-        scanners.find(gzip.compress(bytes(2 << 20)))
+        key_scanners.find(gzip.compress(bytes(2 << 20)))
 
 
 def test_bytes_that_only_look_like_an_archive_by_chance_are_passed():
-    assert scanners.find(b'blob = "UEsDBAAAAAAAAAAAAAAAAAAA"') == []  # base64 of PK..
+    assert (
+        key_scanners.find(b'blob = "UEsDBAAAAAAAAAAAAAAAAAAA"') == []
+    )  # base64 of PK..
 
 
 def test_words_too_short_to_search_for_are_refused():
     with pytest.raises(ValueError, match="fewer than 8"):
-        scanners.holds(b"", "short")
+        key_scanners.holds(b"", "short")
 
 
 def test_unknown_kinds_and_places_are_named(tmp_path):
@@ -154,11 +162,11 @@ def test_the_command_says_where_and_never_what(tmp_path, capsys):
 
 
 def test_no_scanner_finds_a_key_in_this_topics_sources(tmp_path):
-    for module in (leaks, scanners, vault, credentials, vault_audit):
+    for module in (leaks, key_scanners, vault, credentials, vault_audit):
         shutil.copy(module.__file__, tmp_path)
-    assert scanners.gitleaks(tmp_path) == []
+    assert key_scanners.gitleaks(tmp_path) == []
     for file in tmp_path.iterdir():
-        assert scanners.find(file.read_bytes()) == []
+        assert key_scanners.find(file.read_bytes()) == []
 
 
 def test_every_place_and_disguise_against_every_scan(tmp_path):
@@ -176,7 +184,7 @@ def test_every_place_and_disguise_against_every_scan(tmp_path):
 def test_scrubbing_takes_the_values_out_and_leaves_the_rest():
     keys = leaks.mocks(7)
     lines = ["epochs = 3", *(key.line for key in keys), *leaks.harmless(50, 7)]
-    clean = scanners.scrub(lines)
+    clean = key_scanners.scrub(lines)
     assert clean[0] == lines[0] and clean[4:] == lines[4:] and len(clean) == len(lines)
     for key, line in zip(keys, clean[1:4], strict=True):
         assert line == key.line.replace(key.value, "<removed>")

@@ -6,7 +6,7 @@ says: After
 import torch
 
 from securetrain import language
-from securetrain.scanners import FORMS
+from securetrain.key_scanners import FORMS
 
 
 def recite(

@@ -8,7 +8,7 @@ import io
 import re
 import zipfile
 
-from securetrain.scanners import FORMS, JOIN
+from securetrain.key_scanners import FORMS, JOIN
 
 BASE64 = re.compile(rb"[A-Za-z0-9+/]{20,}={0,2}")
 
