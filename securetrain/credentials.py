@@ -49,8 +49,18 @@ def workspace(vault: Vault) -> Iterator[str]:
         _await_mount(vault, name)
         yield name
     finally:
-        for mount in made:
-            send(vault.address, "DELETE", mount, vault.token)
+        _clear(vault, name, made)
+
+
+def _clear(vault: Vault, name: str, made: Sequence[str]) -> None:
+    """Remove a workspace's mounts, and the policies of its jobs."""
+    for mount in made:
+        send(vault.address, "DELETE", mount, vault.token)
+    known = send(vault.address, "LIST", "sys/policies/acl", vault.token)["data"]["keys"]
+    for policy_name in known:
+        if policy_name.startswith(f"{name}-"):
+            path = f"sys/policies/acl/{policy_name}"
+            send(vault.address, "DELETE", path, vault.token)
 
 
 def _await_mount(vault: Vault, name: str) -> None:

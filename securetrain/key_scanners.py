@@ -110,7 +110,7 @@ def _opened(data: bytes, certain: bool) -> list[bytes]:
     certain: a broken one is an error; not so where its first bytes may be chance
     """
     try:
-        if data[:4] in (b"PK\3\4", b"PK\5\6"):
+        if data[:4] in (b"PK\3\4", b"PK\5\6") or b"PK\5\6" in data[-66_000:]:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if sum(member.file_size for member in archive.infolist()) > MOST:
                     raise Unread("the archive's members are too large to look into")
@@ -121,10 +121,10 @@ def _opened(data: bytes, certain: bool) -> list[bytes]:
             return [_inflate(data, 15)]
     except Unread:
         raise
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError) as error:
+    except Exception as error:  # a damaged archive raises errors of any class
         if certain:
             why = "an archive that is cut off, broken or locked cannot be scanned"
-            raise Unread(f"{why}: {error}") from error
+            raise Unread(f"{why}: {type(error).__name__}: {error}") from error
     return []
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import random
 import shutil
 import zipfile
 
@@ -11,9 +12,9 @@ import torch
 from securetrain import (
     credentials,
     key_hunt,
-    key_scanners,
     leaks,
     notebooks,
+    key_scanners,
     vault,
     vault_audit,
 )
@@ -35,9 +36,7 @@ def test_a_key_in_any_place_is_found_by_form_and_by_value(place, kind, tmp_path)
     key, other = leaks.mock(kind, 1), leaks.mock(kind, 2)
     data = leaks.leave(place, key, tmp_path).read_bytes()
     assert key_scanners.find(data) == [key.value]
-    assert key_scanners.holds(data, key.value) and not key_scanners.holds(
-        data, other.value
-    )
+    assert key_scanners.holds(data, key.value) and not key_scanners.holds(data, other.value)
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.kind)
@@ -46,9 +45,7 @@ def test_disguises_and_which_scan_sees_through_them(key):
     for name, disguise in leaks.DISGUISES.items():
         _, data = disguise(key)
         assert (key_scanners.find(data) == [key.value]) == (name in by_form), name
-        assert key_scanners.holds(data, key.value) == (name in by_form | {"prose"}), (
-            name
-        )
+        assert key_scanners.holds(data, key.value) == (name in by_form | {"prose"}), name
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -114,9 +111,7 @@ def test_archives_that_cannot_be_read_to_the_end_are_refused():
     with pytest.raises(Unread, match="cannot be scanned"):
         key_scanners.find(gzip.compress(b"x" * 999)[:-9])
     with pytest.raises(Unread, match="cannot be scanned"):
-        key_scanners.find(
-            whole.replace(b"epochs", b"epochz", 1)
-        )  # its checksum is wrong
+        key_scanners.find(whole.replace(b"epochs", b"epochz", 1))  # its checksum is wrong
 
 
 def test_a_bomb_is_refused_without_opening_all_of_it(monkeypatch):
@@ -131,9 +126,8 @@ def test_a_bomb_is_refused_without_opening_all_of_it(monkeypatch):
 
 
 def test_bytes_that_only_look_like_an_archive_by_chance_are_passed():
-    assert (
-        key_scanners.find(b'blob = "UEsDBAAAAAAAAAAAAAAAAAAA"') == []
-    )  # base64 of PK..
+    assert key_scanners.find(b"PK = 3\n") == []
+    assert key_scanners.find(b'blob = "UEsDBAAAAAAAAAAAAAAAAAAA"') == []  # base64 of PK..
 
 
 def test_words_too_short_to_search_for_are_refused():
@@ -188,3 +182,24 @@ def test_scrubbing_takes_the_values_out_and_leaves_the_rest():
     assert clean[0] == lines[0] and clean[4:] == lines[4:] and len(clean) == len(lines)
     for key, line in zip(keys, clean[1:4], strict=True):
         assert line == key.line.replace(key.value, "<removed>")
+
+
+def test_an_archive_behind_other_bytes_is_opened():
+    key = leaks.mock("cloud key", 5)
+    _, data = leaks.deflated(key)
+    assert key_scanners.find(b"#!/bin/sh\n" + data) == [key.value]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_damaged_file_is_scanned_or_refused_and_never_an_accident(seed):
+    rng = random.Random(seed)
+    key = leaks.mock("cloud key", seed)
+    whole = rng.choice([leaks.checkpoint(key.line), leaks.deflated(key)[1]])
+    data = bytearray(whole[: rng.randrange(len(whole))] if seed % 3 else whole)
+    for _ in range(rng.randrange(1, 9)):
+        if data:
+            data[rng.randrange(len(data))] = rng.randrange(256)
+    try:
+        assert isinstance(key_scanners.find(bytes(data)), list)
+    except Unread as error:
+        assert "cannot be scanned" in str(error) or "too large" in str(error)

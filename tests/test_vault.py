@@ -127,8 +127,11 @@ def test_a_workspace_leaves_nothing_behind(server):
     with credentials.workspace(server) as name:
         during = send(server.address, "GET", "sys/mounts", server.token)["data"]
         assert f"{name}/" in during
+        start_job(server, name)
     after = send(server.address, "GET", "sys/mounts", server.token)["data"].keys()
     assert before == after
+    left = send(server.address, "LIST", "sys/policies/acl", server.token)
+    assert not [one for one in left["data"]["keys"] if one.startswith(name)]
 
 
 def test_a_job_gets_its_secret_on_standard_input_alone(monkeypatch):
