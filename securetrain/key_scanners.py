@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from securetrain.vault import tool
+from securetrain.paths import tool
 
 FORMS = (
     re.compile(rb"(?<![A-Z0-9])(A[KS]IA[A-Z0-9]{16})(?![A-Z0-9])"),
@@ -32,6 +32,8 @@ FORMS = (
 )
 BASE64 = re.compile(rb"[A-Za-z0-9+/]{20,}={0,2}")
 JOIN = re.compile(rb"[\"'][ \t\r\n\\+]*[\"']")  # between two halves of a string
+ZIP, GZIP = (b"PK\3\4", b"PK\5\6"), b"\x1f\x8b\x08"  # first bytes
+ZLIB = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 DEPTH = 4
 MOST = 256 << 20  # bytes that a file may become when everything in it is opened
 LEAKS = 42  # gitleaks' exit status for a find: 1 would look like its errors
@@ -107,22 +109,22 @@ def layers(data: bytes) -> Iterator[bytes]:
 def _opened(data: bytes, certain: bool) -> list[bytes]:
     """Return the members of a zip or gzip archive.
 
-    certain: a broken one is an error; not so where its first bytes may be chance
+    certain: a broken one is an error; not so where it may look like one by chance
     """
     try:
-        if data[:4] in (b"PK\3\4", b"PK\5\6") or b"PK\5\6" in data[-66_000:]:
+        if data.startswith(ZIP) or b"PK\5\6" in data[-66_000:]:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if sum(member.file_size for member in archive.infolist()) > MOST:
                     raise Unread("the archive's members are too large to look into")
                 return [archive.read(member) for member in archive.infolist()]
-        if data[:3] == b"\x1f\x8b\x08":
+        if data.startswith(GZIP):
             return [_inflate(data, 31)]
-        if data[:2] in (b"\x78\x01", b"\x78\x9c", b"\x78\xda"):
+        if data.startswith(ZLIB):
             return [_inflate(data, 15)]
     except Unread:
         raise
     except Exception as error:  # a damaged archive raises errors of any class
-        if certain:
+        if certain and data.startswith((*ZIP, GZIP, *ZLIB)):
             why = "an archive that is cut off, broken or locked cannot be scanned"
             raise Unread(f"{why}: {type(error).__name__}: {error}") from error
     return []

@@ -1,8 +1,10 @@
-"""Where the course lies on this machine."""
+"""Where the course, and the tools it calls, lie on this machine."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 
@@ -33,3 +35,8 @@ def work() -> Path:
     The environment variable SECURETRAIN_WORK overrides `work/`.
     """
     return Path(os.environ.get("SECURETRAIN_WORK") or root() / "work")
+
+
+def tool(name: str) -> str | None:
+    """Return where a command lies: on PATH, or beside this Python."""
+    return shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +27,8 @@ from typing import Any
 
 import hvac
 import requests
+
+from securetrain.paths import tool
 
 WAIT = 120  # seconds that a server may take to answer on a starved machine
 TRIES = 4  # free ports
@@ -138,11 +139,6 @@ def start() -> Iterator[Vault]:
         finally:
             end()
             atexit.unregister(end)
-
-
-def tool(name: str) -> str | None:
-    """Return where a command lies: on PATH, or beside this Python."""
-    return shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)
 
 
 def _begin(

@@ -12,9 +12,9 @@ import torch
 from securetrain import (
     credentials,
     key_hunt,
+    key_scanners,
     leaks,
     notebooks,
-    key_scanners,
     vault,
     vault_audit,
 )
@@ -36,7 +36,9 @@ def test_a_key_in_any_place_is_found_by_form_and_by_value(place, kind, tmp_path)
     key, other = leaks.mock(kind, 1), leaks.mock(kind, 2)
     data = leaks.leave(place, key, tmp_path).read_bytes()
     assert key_scanners.find(data) == [key.value]
-    assert key_scanners.holds(data, key.value) and not key_scanners.holds(data, other.value)
+    assert key_scanners.holds(data, key.value) and not key_scanners.holds(
+        data, other.value
+    )
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.kind)
@@ -45,7 +47,9 @@ def test_disguises_and_which_scan_sees_through_them(key):
     for name, disguise in leaks.DISGUISES.items():
         _, data = disguise(key)
         assert (key_scanners.find(data) == [key.value]) == (name in by_form), name
-        assert key_scanners.holds(data, key.value) == (name in by_form | {"prose"}), name
+        assert key_scanners.holds(data, key.value) == (name in by_form | {"prose"}), (
+            name
+        )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -111,7 +115,9 @@ def test_archives_that_cannot_be_read_to_the_end_are_refused():
     with pytest.raises(Unread, match="cannot be scanned"):
         key_scanners.find(gzip.compress(b"x" * 999)[:-9])
     with pytest.raises(Unread, match="cannot be scanned"):
-        key_scanners.find(whole.replace(b"epochs", b"epochz", 1))  # its checksum is wrong
+        key_scanners.find(
+            whole.replace(b"epochs", b"epochz", 1)
+        )  # its checksum is wrong
 
 
 def test_a_bomb_is_refused_without_opening_all_of_it(monkeypatch):
@@ -127,7 +133,10 @@ def test_a_bomb_is_refused_without_opening_all_of_it(monkeypatch):
 
 def test_bytes_that_only_look_like_an_archive_by_chance_are_passed():
     assert key_scanners.find(b"PK = 3\n") == []
-    assert key_scanners.find(b'blob = "UEsDBAAAAAAAAAAAAAAAAAAA"') == []  # base64 of PK..
+    assert key_scanners.find(b"end = PK\5\6" + bytes(40)) == []
+    assert (
+        key_scanners.find(b'blob = "UEsDBAAAAAAAAAAAAAAAAAAA"') == []
+    )  # base64 of PK..
 
 
 def test_words_too_short_to_search_for_are_refused():
