@@ -196,16 +196,22 @@ def encode(lines: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def train(
-    lines: Sequence[str], seed: int, *, epochs: int = 4, progress: bool = True
+    lines: Sequence[str],
+    seed: int,
+    *,
+    epochs: int = 4,
+    hidden: int = 218,
+    progress: bool = True,
 ) -> CharModel:
     """Return a model of the lines: Adam on shuffled characters, 1,024 at once.
 
+    hidden: units of the hidden layer; 218 make 79,000 parameters in all
     Raises ValueError for no lines, unknown characters, or less than one epoch.
     """
     if epochs < 1:
         raise ValueError(f"train() expects at least one epoch, but came {epochs}.")
     contexts, targets, _ = encode(lines)
-    model = char_model(seed).train()
+    model = char_model(seed, hidden).train()
     optimiser = torch.optim.Adam(model.parameters(), RATE)
     rng = torch.Generator().manual_seed(seed)
     for _ in tqdm(range(epochs), "training", disable=not progress, leave=False):
