@@ -19,6 +19,7 @@ from securetrain.data import check_labels
 
 HIDDEN, CLASSES = 128, 10
 BATCH, RATE = 50, 5e-3
+PRIVATE_RATE = 2e-2  # of steps that take all members, with noise
 
 # --- Data ------------------------------------------------------------------------
 
@@ -168,8 +169,10 @@ def train_many(
     count, n = len(members), int(members[0].sum())
     index = members.nonzero()[:, 1].view(count, n)  # (S, n)
     nets, rng = networks(count, x.shape[1], seed), torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(nets.weights, RATE)
-    size, clip = (n, 1.0) if recipe.noise else (BATCH, math.inf)
+    size, clip, rate = BATCH, math.inf, RATE
+    if recipe.noise:
+        size, clip, rate = n, 1.0, PRIVATE_RATE
+    optimiser = torch.optim.Adam(nets.weights, rate)
     for _ in range(recipe.epochs):
         order = index.gather(1, torch.rand(count, n, generator=rng).argsort(1))
         for batch in order.split(size, 1):
