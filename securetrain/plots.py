@@ -172,6 +172,66 @@ def curve(
     return ax
 
 
+def exposure(
+    bits: Mapping[str, Mapping[int, Sequence[float]]],
+    marks: Mapping[str, float],
+    title: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Show what a model gives away of each key, by the number of its copies.
+
+    bits: up to three, name -> number of copies -> bits of each key; the line joins
+    the means. marks: text -> bits, drawn across. Raises ValueError for a fourth name.
+    """
+    if len(bits) > len(COLOURS):
+        raise ValueError(f"at most {len(COLOURS)} names, got {len(bits)}")
+    ax = new_axes(ax, title)
+    copies = sorted({n for groups in bits.values() for n in groups})
+    for text, height in marks.items():
+        ax.axhline(height, color="#bbbbbb", linewidth=1, linestyle="--", zorder=0)
+        ax.text(-0.45, height, text, size=7, va="bottom", color="#555555")
+    for shift, role, (name, groups) in zip(
+        (-0.12, 0.0, 0.12), COLOURS, bits.items(), strict=False
+    ):
+        style = {"color": COLOURS[role], "marker": MARKERS[role]}
+        at = [copies.index(n) + shift for n in groups]
+        for x, keys in zip(at, groups.values(), strict=True):
+            ax.plot([x] * len(keys), keys, **style, linestyle="", ms=4, alpha=0.5)
+        means = [sum(keys) / len(keys) for keys in groups.values()]
+        ax.plot(at, means, **style, linewidth=1.5, markersize=6, label=name)
+    ax.set_xticks(range(len(copies)), copies)
+    ax.set(xlim=(-0.5, len(copies) - 0.5), xlabel="copies in the training data")
+    ax.set_ylabel("exposure in bits")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
+def roc(
+    lines: Mapping[str, Sequence[Sequence[float]]],
+    title: str,
+    ax: Axes | None = None,
+) -> Axes:
+    """Show the share of members found against that of others accused, both in powers.
+
+    lines: up to three, name -> false and true positive rates above 0.
+    Raises ValueError for a fourth line.
+    """
+    if len(lines) > len(COLOURS):
+        raise ValueError(f"at most {len(COLOURS)} lines, got {len(lines)}")
+    ax = new_axes(ax, title)
+    least = min(rates[0] for rates, _ in lines.values())
+    ax.plot([least, 1], [least, 1], "--", color="#bbbbbb", label="guessing")
+    for role, (name, (rates, found)) in zip(COLOURS, lines.items(), strict=False):
+        style = {"color": COLOURS[role], "marker": MARKERS[role], "markevery": 4}
+        ax.plot(rates, found, **style, linewidth=1.5, markersize=5, label=name)
+    ax.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least / 2, 1.1))
+    ax.set(xlabel="share of non-members accused", ylabel="share of members found")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    return ax
+
+
 def heat(
     rates: Sequence[Sequence[float]],
     rows: Sequence[str],

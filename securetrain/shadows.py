@@ -19,6 +19,7 @@ from securetrain.data import check_labels
 
 HIDDEN, CLASSES = 128, 10
 BATCH, RATE = 50, 5e-3
+CHUNK = 8  # networks asked at once
 PRIVATE_RATE = 2e-2  # of steps that take all members, with noise
 
 # --- Data ------------------------------------------------------------------------
@@ -176,12 +177,16 @@ def train_many(
     for _ in range(recipe.epochs):
         order = index.gather(1, torch.rand(count, n, generator=rng).argsort(1))
         for batch in order.split(size, 1):
-            found = gradients(nets, x[batch], y[batch], recipe.label_smoothing, clip)
-            for weight, gradient in zip(nets.weights, found, strict=True):
+            found = [torch.zeros_like(weight) for weight in nets.weights]
+            for part in batch.split(BATCH, 1):  # as many as fit in the cache
+                new = gradients(nets, x[part], y[part], recipe.label_smoothing, clip)
+                for total, gradient in zip(found, new, strict=True):
+                    total += gradient
+            for weight, total in zip(nets.weights, found, strict=True):
                 if recipe.noise:
-                    drawn = torch.randn(gradient.shape, generator=rng)
-                    gradient = gradient + recipe.noise * clip * drawn
-                weight.grad = gradient / batch.shape[1]
+                    drawn = torch.randn(total.shape, generator=rng)
+                    total += recipe.noise * clip * drawn
+                weight.grad = total / batch.shape[1]
             optimiser.step()
     return nets
 
@@ -212,7 +217,11 @@ def check_members(members: Tensor, n: int) -> None:
 
 def log_probabilities(nets: Networks, x: Tensor) -> Tensor:
     """Return each network's log probability of each class, (S, N, 10)."""
-    return nets.forward(x.expand(len(nets.w1), -1, -1))[1].log_softmax(2)
+    parts = [
+        Networks(*weights).forward(x.expand(len(weights[0]), -1, -1))[1].log_softmax(2)
+        for weights in zip(*(w.split(CHUNK) for w in nets.weights), strict=True)
+    ]
+    return torch.cat(parts)
 
 
 def accuracy(nets: Networks, x: Tensor, y: Tensor) -> float:

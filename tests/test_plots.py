@@ -21,6 +21,10 @@ FIGURES = {
     "scores": lambda **k: plots.scores(VALUES, POISON, label="score", **k),
     "plane": lambda **k: plots.plane(torch.rand(4, 2), POISON, **k),
     "curve": lambda **k: plots.curve([1, 2], {"a": [0.1, 0.9]}, label="%", **k),
+    "exposure": lambda **k: plots.exposure(
+        {"a": {0: [1.0, 2.0], 4: [30.0]}}, {"all": 80.0}, **k
+    ),
+    "roc": lambda **k: plots.roc({"a": [[0.01, 1.0], [0.2, 1.0]]}, **k),
     "tree": lambda **k: plots.tree(11, 5, **k),
     "heat": lambda **k: plots.heat([[0.1, 0.9]], ["r"], ["c", "d"], **k),
     "table": lambda **k: plots.table({"r": {"a c": [0.1, 0.3], "d": [1, 1]}}, **k),
@@ -176,3 +180,30 @@ def test_a_table_shows_mean_and_interval_and_grows_with_its_rows():
 def test_an_interval_ends_where_no_rate_can_lie(seeds, expected):
     """Student's interval of few seeds reaches past 0 and 1; a rate does not."""
     assert words(plots.table({"r": {"c": seeds}}, "t"))[1] == expected
+
+
+def test_exposure_joins_the_means_and_shows_each_key():
+    bits = {"open": {0: [1.0, 3.0], 16: [60.0, 80.0]}, "scrubbed": {16: [2.0]}}
+    ax = plots.exposure(bits, {"the whole key": 82.7}, "Copies give it away")
+    drawn = {line.get_label(): list(line.get_ydata()) for line in ax.lines}
+    assert drawn["open"] == [2.0, 70.0] and drawn["scrubbed"] == [2.0]
+    shown = [y for line in ax.lines for y in line.get_ydata()]
+    assert {1.0, 3.0, 60.0, 80.0, 82.7} <= set(shown)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "16"]
+    assert words(ax) == ["the whole key"]
+
+
+def test_a_roc_has_two_logarithmic_axes_and_shows_guessing():
+    ax = plots.roc({"loss": [[0.001, 0.1, 1], [0.002, 0.2, 1]]}, "Few accused")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert list(drawn["guessing"].get_xdata()) == [0.001, 1]
+    assert list(drawn["loss"].get_ydata()) == [0.002, 0.2, 1]
+
+
+@pytest.mark.parametrize("draw", [plots.exposure, plots.roc])
+def test_a_fourth_line_has_no_colour(draw):
+    four = {name: {0: [1.0]} for name in "abcd"}
+    given = (four, {}, "t") if draw is plots.exposure else (four, "t")
+    with pytest.raises(ValueError, match="at most 3"):
+        draw(*given)
