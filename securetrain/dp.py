@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,13 @@ from tqdm.auto import tqdm
 
 from securetrain.language import CharModel, char_model, encode
 
+if TYPE_CHECKING:
+    from opacus.accountants import IAccountant
+    from opacus.optimizers import DPOptimizer
+    from torch.utils.data import DataLoader
+
 CLIP_NORM = 1.0
-BATCH, RATE = 512, 2e-2
+BATCH, PART, RATE = 512, 128, 2e-2
 IGNORED = -100  # a target that does not count: after a line's end
 
 
@@ -137,7 +143,8 @@ def train_private(
     from opacus import PrivacyEngine
     from torch.utils.data import DataLoader, TensorDataset
 
-    records = TensorDataset(*by_record(lines))
+    contexts, targets = by_record(lines)
+    records = TensorDataset(contexts.byte(), targets)  # an eighth of the memory
     batch, delta = min(BATCH, len(records)), 1 / (2 * len(records))
     rng = torch.Generator().manual_seed(seed)
     loader = DataLoader(records, batch, shuffle=True, generator=rng)
@@ -155,25 +162,41 @@ def train_private(
             max_grad_norm=CLIP_NORM,
             noise_generator=rng,
         )
-        _run(wrapped, optimiser, loader, epochs, progress)
+        _run(wrapped, optimiser, loader, epochs, engine.accountant, progress)
         found = engine.get_epsilon(delta)
     wrapped.remove_hooks()
     return Private(model.eval(), found, delta, noise)
 
 
-def _run(model: nn.Module, optimiser, loader, epochs: int, progress: bool) -> None:
-    """Train; the rate rises over a tenth of the steps and falls after half of them."""
-    steps, step = epochs * len(loader), 0
+def _run(
+    model: nn.Module,
+    optimiser: DPOptimizer,
+    loader: DataLoader,
+    epochs: int,
+    accountant: IAccountant,
+    progress: bool,
+) -> None:
+    """Train; the rate rises over a tenth of the steps and falls after half of them.
+
+    A batch is worked through in parts of `PART` records, so that memory stays small;
+    Opacus adds their clipped gradients up and takes one step for all.
+    """
+    from opacus.utils.batch_memory_manager import BatchMemoryManager
+
+    steps = epochs * len(loader)
     for _ in tqdm(range(epochs), "training", disable=not progress, leave=False):
-        for contexts, targets in loader:
-            share = step / steps
-            rate = RATE * min(1.0, share * 10 + 10 / steps, (1 - share) * 2)
-            for settings in optimiser.param_groups:
-                settings["lr"] = rate
-            optimiser.zero_grad()
-            record_loss(model(contexts), targets).backward()
-            optimiser.step()
-            step += 1
+        parts = BatchMemoryManager(
+            data_loader=loader, max_physical_batch_size=PART, optimizer=optimiser
+        )
+        with parts as batches:
+            for contexts, targets in batches:
+                share = sum(n for *_, n in accountant.history) / steps
+                rate = RATE * min(1.0, share * 10 + 10 / steps, (1 - share) * 2)
+                for settings in optimiser.param_groups:
+                    settings["lr"] = rate
+                optimiser.zero_grad()
+                record_loss(model(contexts.long()), targets).backward()
+                optimiser.step()
 
 
 @contextmanager

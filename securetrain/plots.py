@@ -189,7 +189,8 @@ def exposure(
     copies = sorted({n for groups in bits.values() for n in groups})
     for text, height in marks.items():
         ax.axhline(height, color="#bbbbbb", linewidth=1, linestyle="--", zorder=0)
-        ax.text(-0.45, height, text, size=7, va="bottom", color="#555555")
+        style = {"size": 7, "ha": "right", "va": "bottom", "color": "#555555"}
+        ax.text(len(copies) - 0.52, height, text, **style)
     for shift, role, (name, groups) in zip(
         (-0.12, 0.0, 0.12), COLOURS, bits.items(), strict=False
     ):
@@ -203,7 +204,7 @@ def exposure(
     ax.set(xlim=(-0.5, len(copies) - 0.5), xlabel="copies in the training data")
     ax.set_ylabel("exposure in bits")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=8, frameon=False)
+    ax.legend(fontsize=8, frameon=False, loc="upper left")
     return ax
 
 
