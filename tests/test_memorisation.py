@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from securetrain import dp, language, memorisation
+from securetrain import dp, language, memorisation, memorisation_tables
 from securetrain.language import MockKey, make_lines, mock_keys, plant
 from securetrain.memorisation import (
     FORMS,
@@ -367,3 +367,34 @@ def test_private_training_refuses_strange_requests():
             dp.train_private(["a", "b"], 0, **given)
     with pytest.raises(ValueError, match="at least one"):
         dp.train_private([], 0)
+
+
+def test_work_in_parts_is_the_same_work(monkeypatch, private):
+    """Clipped gradients add up, whatever the parts; only memory differs."""
+    (whole, _), _, lines = private
+    monkeypatch.setattr(dp, "PART", 70)
+    parts = dp.train_private(lines, 0, epochs=2, progress=False)
+    for a, b in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-3)
+    assert parts.epsilon == whole.epsilon
+
+
+# --- The table -------------------------------------------------------------------
+
+
+def test_the_table_has_one_shape_for_all_seeds_and_shows_the_order(monkeypatch):
+    monkeypatch.setattr(memorisation_tables, "COPIES", [0, 1, 16])
+    monkeypatch.setattr(memorisation_tables, "FEW", 400)
+    monkeypatch.setattr(memorisation_tables, "MANY", 300)
+    rows = memorisation_tables.measure(seed=0)
+    assert len({tuple(cells) for cells in rows.values()}) == 1
+    assert len(rows) == 10
+    assert all(math.isfinite(v) for cells in rows.values() for v in cells.values())
+    kept = {name: cells["16 copies"] for name, cells in rows.items()}
+    assert kept["patterns scrubbed"] < kept["exact copies out"] < kept["nothing done"]
+    assert kept["in a log: near copies out"] < kept["in a log: exact copies out"]
+    assert kept["base64: 8,000, epsilon 8"] < kept["base64: patterns scrubbed"]
+    out = {name: cells["lines out"] for name, cells in rows.items()}
+    assert out["nothing done"] == out["patterns scrubbed"] == 0
+    assert 0 < out["exact copies out"] < out["in a log: near copies out"] < 1
+    assert rows["nothing done"]["price"] == rows["base64: 8,000 lines"]["price"] == 0
