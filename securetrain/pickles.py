@@ -94,8 +94,11 @@ def program(data: bytes) -> Program:
     """
     if len(data) > LARGEST:
         raise refuse(f"{len(data)} bytes of pickle: expected at most {LARGEST}")
-    reader, end = _Reader(), 0
+    reader, end, frame = _Reader(), 0, 0
     for code, argument, place in _opcodes(data):
+        frame = _frame(code, argument, place, frame)
+        if code == "GLOBAL" and not _plain(data, place, argument):
+            raise refuse("a name with escapes in it, which the loader reads otherwise")
         try:
             reader.step(code, argument)
         except (IndexError, KeyError, ValueError) as error:
@@ -105,9 +108,31 @@ def program(data: bytes) -> Program:
         if len(reader.stack) + len(reader.memo) > DEEPEST:
             raise refuse(f"more than {DEEPEST} values: expected names and shapes")
         end = place + 1
-    if end != len(data):
-        raise refuse(f"{len(data) - end} bytes after the pickle's end")
+    if end != len(data) or frame > end:
+        raise refuse("bytes after the pickle's end, or a frame beyond it")
     return reader.program
+
+
+def _plain(data: bytes, place: int, argument: str) -> bool:
+    """Return whether the bytes of a GLOBAL are the name that `pickletools` reads."""
+    lines = argument.replace(" ", "\n", 1)
+    return data.startswith(f"c{lines}\n".encode(), place)
+
+
+def _frame(code: str, argument: Any, place: int, end: int) -> int:
+    """Return where the frame ends that an opcode stands in.
+
+    CPython reads a line that crosses that place otherwise than `pickletools` does.
+    """
+    if place > end > 0:
+        raise refuse("an opcode that reaches beyond its frame")
+    if place == end:
+        end = 0
+    if code != "FRAME":
+        return end
+    if end:
+        raise refuse("a frame inside a frame")
+    return place + 9 + argument
 
 
 def _opcodes(data: bytes) -> Iterator[tuple[str, Any, int]]:
@@ -146,6 +171,8 @@ class _Reader:
             stack.append(tuple(self._pop(TUPLES.get(code))))
         elif code in ("BINPUT", "LONG_BINPUT", "MEMOIZE"):
             key = len(self.memo) if code == "MEMOIZE" else argument
+            if key > DEEPEST:  # the loader would make room for all below it
+                raise refuse(f"memo {key}: expected at most {DEEPEST}")
             self.memo[key] = self._top()
         elif code in ("BINGET", "LONG_BINGET"):
             stack.append(self.memo[argument])
