@@ -146,6 +146,8 @@ def test_a_learner_checks_an_exercise_in_the_lesson(live):
     assert said.startswith(f"{task.name}: failed. ") and slip.says in said
     live(answer(unit, task))
     assert live("%check") == f"{task.name}: passed\n"
+    nothing = f"{task.name}: its last check passed, there is nothing to hint at.\n"
+    assert live("%check --hint") == nothing
     assert progress.summary()[UNIT].checks == ((task.name, True),)
     lines = progress.file().read_text("utf-8").splitlines()
     verbs = [json.loads(line)["verb"]["display"]["en"] for line in lines]
