@@ -1,6 +1,7 @@
 """The labs' hints: three steps a task, no answer's code, and files that are whole."""
 
 import ast
+import builtins
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,8 @@ def test_a_hint_for_a_mistake_waits_for_words_that_a_check_says(lab):
         for node in ast.walk(ast.parse(source(cell)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
+    # An error that the learner's own code raises goes through the check as it is.
+    said += [name for name in dir(builtins) if name.endswith("Error")]
     for task, known in hints.load(lab).items():
         for words in known.mistakes:
             assert any(words in text for text in said), (task, words)

@@ -1,0 +1,50 @@
+"""Asks for whole numbers in the shape alone.
+
+says: You accept a file with places that are no whole numbers
+"""
+
+# ruff: noqa: F821, F401
+
+import json
+
+from securetrain.checkpoints import DTYPES
+
+
+def read_header(data: bytes) -> dict[str, list[int]]:
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > len(data) - 8:
+        raise ValueError("the header is longer than the file")
+    tree = json.loads(data[8 : 8 + length].decode("utf-8"))
+    if not isinstance(tree, dict):
+        raise ValueError("the header is no object")
+    tree.pop("__metadata__", None)
+    places, shapes = [], {}
+    for name, row in tree.items():
+        if not isinstance(row, dict) or row.keys() != {
+            "dtype",
+            "shape",
+            "data_offsets",
+        }:
+            raise ValueError(f"{name}: other keys")
+        if row["dtype"] not in DTYPES or len(row["data_offsets"]) != 2:
+            raise ValueError(f"{name}: an unknown type, or no two places")
+        size = DTYPES[row["dtype"]]
+        if any(type(side) is not int or side < 0 for side in row["shape"]):
+            raise ValueError(f"{name}: a side that is no whole number")
+        if min(row["data_offsets"]) < 0:
+            raise ValueError(f"{name}: a negative place")
+        for side in row["shape"]:
+            size *= side
+        start, stop = row["data_offsets"]
+        if stop - start != size:
+            raise ValueError(f"{name}: {size} bytes expected")
+        places.append((start, stop))
+        shapes[name] = row["shape"]
+    end = 0
+    for start, stop in sorted(places):
+        if start != end:
+            raise ValueError("a gap or an overlap")
+        end = stop
+    if end != len(data) - 8 - length:
+        raise ValueError("bytes are missing or left over")
+    return shapes
