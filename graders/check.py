@@ -1,6 +1,7 @@
 """Check your own lab as the grader would.
 
     securetrain check 13-poisoning
+    securetrain check 13-poisoning/poisoning
 
 Runs your copy under work/ against all of the lab's checks, the hidden ones too, in the
 same jail that graded hand-ins run in. Your copy is only read. Exit status: 0 every
@@ -62,6 +63,16 @@ def _record(result: dict[str, Any]) -> None:
             progress.record("checked", unit, part=task, success=mark["score"] > 0)
 
 
+def _labs(name: str) -> list[pool.Lab]:
+    """Return the labs of a topic, or the one lab that TOPIC/LAB names."""
+    topic, slash, wanted = name.partition("/")
+    found = pool.labs(root(), topic)
+    if slash and wanted not in [lab.name for lab in found]:
+        known = ", ".join(f"{topic}/{lab.name}" for lab in found)
+        raise ValueError(f"no lab '{name}', expected {topic} or one of: {known}")
+    return [lab for lab in found if not slash or lab.name == wanted]
+
+
 def main(argv: list[str]) -> int:
     """Check the learner's copies of a topic's labs."""
     parser = argparse.ArgumentParser(
@@ -69,7 +80,7 @@ def main(argv: list[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("topic", help="such as 13-poisoning")
+    parser.add_argument("topic", help="or TOPIC/LAB, such as 13-poisoning")
     parser.add_argument(
         "--trust",
         action="store_true",
@@ -77,7 +88,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     options = parser.parse_args(argv)
-    results = [check(lab, options.trust) for lab in pool.labs(root(), options.topic)]
+    results = [check(lab, options.trust) for lab in _labs(options.topic)]
     for result in results:
         if result["status"] != "graded":
             raise ValueError(result["reason"])

@@ -140,7 +140,8 @@ class CheckMagic(Magics):
             return f"{name}: there are no hints for this task."
         number = told.steps % len(known.steps)  # after the last, from the start
         told.steps += 1
-        return f"{before}, hint {number + 1} of {len(known.steps)}: {known.steps[number]}"
+        said = f"hint {number + 1} of {len(known.steps)}: {known.steps[number]}"
+        return f"{before}, {said}"
 
 
 def enable(shell: InteractiveShell, unit_id: str = "") -> None:

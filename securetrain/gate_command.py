@@ -1,5 +1,7 @@
 """`securetrain gate`: deploy a model only when every check says so, and record it.
 
+    securetrain provenance key publisher
+    securetrain provenance key owner
     securetrain provenance write MODEL --name signs --version 2 --source training \\
         --key publisher.key --to release
     securetrain gate approve release/manifest.json --name signs --days 7 \\
@@ -11,8 +13,9 @@
     securetrain gate look FILE...
 
 MODEL is a folder or a plain tar file. `check` exits with 1 when the model is refused;
-what it accepts lies in the folder of `--into`: load it from there. `look` asks only
-whether files are of a kind that cannot run code, as a hook does before a commit.
+what it accepts lies in the folder of `--into`: load it from there. `approve` replaces
+the whole list. `look` asks only whether files are of a kind that cannot run code, as a
+hook does before a commit.
 """
 
 from __future__ import annotations
@@ -51,11 +54,21 @@ def approve(options: argparse.Namespace) -> None:
     options.to.mkdir(parents=True, exist_ok=True)
     for name, content in zip(REGISTRY, parts, strict=True):
         (options.to / name).write_bytes(content)
-    print(f"{len(approved)} releases approved until {expires:%Y-%m-%d %H:%M} UTC")
+    many = f"{len(approved)} release{'' if len(approved) == 1 else 's'}"
+    print(f"{many} approved until {expires:%Y-%m-%d %H:%M} UTC")
 
 
 def check(options: argparse.Namespace) -> None:
-    """Decide about a model, and record the decision."""
+    """Decide about a model, and record the decision.
+
+    Raises ValueError for a path that the caller must have mistyped: the model was not
+    looked at, and nothing is recorded.
+    """
+    if os.path.lexists(options.into):
+        raise ValueError(f"--into {options.into}: it exists; name a new folder")
+    for option, path in (("--from", options.release), ("--registry", options.registry)):
+        if path and not path.is_dir():
+            raise ValueError(f"{option} {path}: expected a folder, found none")
     parts = [_content(options.release / name) for name in (MANIFEST, SIGNATURE)]
     decision, head = gate.deploy(
         options.model, Release(*parts), _rules(options), options.into, options.log,
@@ -115,10 +128,16 @@ def verify(options: argparse.Namespace) -> None:
         print("whether lines are missing at the end, only a hash kept elsewhere says")
 
 
-def look(options: argparse.Namespace) -> None:
-    """Check the formats of files; the first that may run code refuses."""
+def look(options: argparse.Namespace) -> int:
+    """Check the format of every file; 1 when one of them may run code."""
+    refused = 0
     for path in options.files:
-        print(f"{path}: {checkpoints.check(path, options.torch)}")
+        try:
+            print(f"{path}: passed ({checkpoints.check(path, options.torch)})")
+        except Refused as refusal:
+            refused = 1
+            print(f"{path}: refused ({refusal.check}): {refusal}", file=sys.stderr)
+    return refused
 
 
 def parser() -> argparse.ArgumentParser:
@@ -129,8 +148,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parts = whole.add_subparsers(required=True, metavar="approve|check|verify|look")
-    one = parts.add_parser("approve", help="sign the list of releases that may run")
-    one.add_argument("manifest", nargs="*", type=Path)
+    says = "sign the list of releases that may run"
+    more = f"{says.capitalize()}. It replaces the list in --to: what is not named "
+    more += "again is withdrawn."
+    one = parts.add_parser("approve", help=says, description=more)
+    says = "of each release that may run; none withdraws all"
+    one.add_argument("manifest", nargs="*", type=Path, help=says)
     one.add_argument("--name", required=True)
     one.add_argument("--days", required=True, type=int, help="until it expires")
     one.add_argument("--key", required=True, type=Path, help="the private key's file")
@@ -155,7 +178,7 @@ def _add_check(one: argparse.ArgumentParser) -> None:
     one.add_argument("--key", required=True, type=Path, help="the public key's file")
     one.add_argument("--seen", required=True, type=Path, help="what was deployed last")
     one.add_argument("--log", required=True, type=Path, help="the audit log")
-    one.add_argument("--into", required=True, type=Path, help="load it from here")
+    one.add_argument("--into", required=True, type=Path, help="new folder to load from")
     one.add_argument("--registry", type=Path, help="folder of the signed list")
     one.add_argument("--registry-key", type=Path, help="its owner's public key")
     one.add_argument("--openssf", type=Path, help="a signature of model-signing")
@@ -175,10 +198,9 @@ def main(argv: list[str]) -> int:
     """Run the command; 1 when a model, a file or a log is refused."""
     options = parser().parse_args(argv)
     try:
-        options.do(options)
+        return options.do(options) or 0
     except Refused as refusal:
         print(f"refused ({refusal.check}): {refusal}", file=sys.stderr)
         return 1
     except OSError as error:
         raise ValueError(f"{error.filename}: {os.strerror(error.errno)}") from error
-    return 0

@@ -33,7 +33,7 @@ def key(options: argparse.Namespace) -> None:
     with open(only_mine, "wb") as file:
         file.write(private)
     known.write_text(public.hex() + "\n", "ascii")
-    print(f"{secret} stays with you; give {known} to those who train")
+    print(f"{secret} stays with you; give {known} to those who check")
 
 
 def write(options: argparse.Namespace) -> None:

@@ -81,6 +81,16 @@ def test_wrong_answers_are_told_why(course, write, tmp_path, monkeypatch, capsys
     assert fingerprint(tmp_path) == before
 
 
+def test_a_lab_is_named_as_start_names_it(write, capsys):
+    write()
+    assert main(["check", f"{TOPIC}/{NAME}"]) == 0
+    assert capsys.readouterr().out.startswith("work/01-clip/clip.ipynb\n")
+    assert main(["check", f"{TOPIC}/klip"]) == 2
+    said = capsys.readouterr().err
+    assert f"no lab '{TOPIC}/klip', expected {TOPIC} or one of: {TOPIC}/{NAME}" in said
+    assert main(["check", f"{TOPIC}/"]) == 2
+
+
 def test_what_is_said_of_each_mark():
     marks = [
         {"id": "check-a", "points": 1.0, "score": 1.0, "message": ""},

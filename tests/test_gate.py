@@ -484,9 +484,13 @@ def test_the_command_looks_at_formats(shop, capsys):
     path = Path("model.pt")
     path.write_bytes(checkpoint({"a": torch.ones(1)}))
     assert cli.main(["gate", "look", "model/model.safetensors"]) == 0
-    assert cli.main(["gate", "look", "model/model.safetensors", "model.pt"]) == 1
-    assert "can run code" in capsys.readouterr().err
+    assert capsys.readouterr().out == "model/model.safetensors: passed (safetensors)\n"
+    assert cli.main(["gate", "look", "model.pt", "model/model.safetensors"]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("model.pt: refused (format): ")
+    assert "can run code" in said.err and said.out.startswith("model/model.safe")
     assert cli.main(["gate", "look", "--torch", "2.14.1", "model.pt"]) == 0
+    assert capsys.readouterr().out == "model.pt: passed (pickle)\n"
     assert cli.main(["gate", "look", "none.pt"]) == 2
 
 
@@ -502,6 +506,43 @@ def test_the_command_names_bad_options(shop, capsys):
     assert cli.main(["gate", "approve", "--name", "signs", "--days", "0",
                      "--key", "owner.key", "--to", "r"]) == 2  # fmt: skip
     assert not Path("one").exists()
+
+
+TYPOS = {
+    "--from nowhere: ": CHECK.replace("--from release", "--from nowhere"),
+    "--registry nowhere: ": CHECK.replace("--registry registry", "--registry nowhere"),
+    "--into model: ": CHECK,
+}
+
+
+@pytest.mark.parametrize("says", TYPOS)
+def test_a_typo_of_the_caller_is_no_refusal_of_the_model(says, shop, capsys):
+    into = "model" if "--into" in says else "one"
+    assert cli.main([*TYPOS[says].split(), into]) == 2
+    assert says in capsys.readouterr().err
+    assert not Path("audit.jsonl").exists() and not Path("one").exists()
+    assert (shop.model / "config.json").exists()
+
+
+def test_approving_says_how_many_and_replaces_the_list(shop, capsys):
+    approve = "gate approve --name signs --days 7 --key owner.key --to registry"
+    assert cli.main([*approve.split(), "release/manifest.json"]) == 0
+    assert capsys.readouterr().out.startswith("1 release approved until ")
+    assert cli.main(approve.split()) == 0
+    assert capsys.readouterr().out.startswith("0 releases approved until ")
+    assert cli.main([*CHECK.split(), "one"]) == 1
+    assert "withdrawn" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["gate", "approve", "--help"])
+    assert "replaces" in capsys.readouterr().out
+
+
+def test_the_recipe_begins_with_the_keys(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["gate", "--help"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    steps = [line[1:4] for line in lines if line[:1] == ["securetrain"]]
+    assert steps[:2] == [["provenance", "key", name] for name in ("publisher", "owner")]
 
 
 LIGHT = """
