@@ -218,10 +218,10 @@ class _Reader:
     def _pop(self, count: int | None) -> list[Any]:
         """Take `count` values off the stack, or all down to the last mark."""
         if count is None:
-            start = len(self.stack) - 1 - self.stack[::-1].index(MARK)
-            taken = self.stack[start + 1 :]
-            del self.stack[start:]
-            return taken
+            found = []
+            while (value := self.stack.pop()) is not MARK:
+                found.append(value)
+            return found[::-1]
         taken = self.stack[len(self.stack) - count :]
         if len(taken) < count or MARK in taken:
             raise IndexError

@@ -209,6 +209,12 @@ def test_pickles_without_end_are_refused_before_they_grow():
     assert "bytes of pickle" in refusal(pickles.program, b"N" * (pickles.LARGEST + 1))
 
 
+def test_many_marks_above_a_deep_stack_are_read_in_reasonable_time():
+    """A copy of the stack for every mark would take minutes."""
+    deep = b"\x80\x02" + b"N" * 90_000 + b"(t0" * 200_000
+    assert "left over" in refusal(pickles.program, deep + b"N.")
+
+
 def test_an_allowed_class_is_no_allowed_call():
     data = pickles_of(b"ctorch\nFloatStorage\n)R", b".")
     assert "calls" in refusal(pickles.check_allowed, data)
