@@ -3,10 +3,13 @@
     securetrain secrets scan FILE …
     securetrain secrets audit LOG --path secret/data/signs
 
-`scan` reads each file to the bottom (archives, checkpoints, base64) and exits with 1
-when one holds what looks like a key; it shows the first four letters. `audit` names who
-read which secret, and exits with 1 when the log shows a secret in clear. For both, 2
-means that something could not be read: that is no clean bill.
+`scan` reads each file to the bottom (archives, checkpoints, base64) for three forms of
+key: cloud access keys, passwords in addresses (scheme://user:password@host), and hex
+behind a name such as token. No find says nothing of other forms. It shows the first
+four letters. `audit` names who read which secret.
+
+Exit status: 0 nothing found; 1 something looks like a key, or the log shows a secret
+in clear; 2 something could not be read, or there was nothing to read: no clean bill.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ def scan(options: argparse.Namespace) -> int:
         for path in (sorted(given.rglob("*")) if given.is_dir() else [given])
         if path.is_file() or not path.is_dir()
     ]
-    status = 0
+    status = read = 0
     for path in files:
         try:
             found = key_scanners.find(path.read_bytes())
@@ -34,11 +37,12 @@ def scan(options: argparse.Namespace) -> int:
             print(f"{path}: not scanned: {error}", file=sys.stderr)
             status = 2
             continue
+        read += 1
         for value in found:
             print(f"{path}: {value[:4]}… ({len(value)} letters) looks like a key")
         status = max(status, int(bool(found)))
-    print(f"{len(files)} files scanned")
-    return status
+    print(f"{read} files scanned for {len(key_scanners.FORMS)} forms of key")
+    return status if read else 2
 
 
 def audit(options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """Where keys hide, and what finds them: our scans, real scanners, broken files."""
 
+import base64
 import gzip
 import io
 import random
@@ -50,6 +51,17 @@ def test_disguises_and_which_scan_sees_through_them(key):
         assert key_scanners.holds(data, key.value) == (name in by_form | {"prose"}), (
             name
         )
+
+
+@pytest.mark.parametrize("more", range(4))
+def test_base64_is_read_to_its_last_byte_in_every_padding(more):
+    key = leaks.mock("cloud key", more)
+    bare = b"x" * more + b" " + key.value.encode()  # the key is the end
+    word = base64.b64encode(bare)
+    for told in (word, word.rstrip(b"=")):
+        data = b"kind: Secret\ndata:\n  tracker: " + told + b"\n"
+        assert key_scanners.find(data) == [key.value]
+        assert key_scanners.holds(data, key.value)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -159,9 +171,13 @@ def test_the_command_says_where_and_never_what(tmp_path, capsys):
     assert "model.pt" in said and "20 letters" in said and key.value not in said
     (tmp_path / "model.pt").write_bytes(leaks.checkpoint("none"))
     assert main(["secrets", "scan", str(tmp_path)]) == 0
+    assert "1 files scanned for 3 forms of key" in capsys.readouterr().out
     (tmp_path / "model.pt").write_bytes(leaks.checkpoint("none")[:-50])
     assert main(["secrets", "scan", str(tmp_path)]) == 2
+    assert "0 files scanned" in capsys.readouterr().out
     assert main(["secrets", "scan", str(tmp_path / "none")]) == 2
+    (tmp_path / "model.pt").unlink()
+    assert main(["secrets", "scan", str(tmp_path)]) == 2  # nothing was read
 
 
 def test_no_scanner_finds_a_key_in_this_topics_sources(tmp_path):
