@@ -4,6 +4,7 @@ says: You miss the key in zip-in-zip
 """
 
 import base64
+import contextlib
 import io
 import re
 import zipfile
@@ -17,26 +18,32 @@ def find_keys(files: dict[str, bytes]) -> dict:
     """Return the keys in each file, and the files that nobody could read."""
     keys, unread = {}, []
     for path, data in files.items():
-        found, layers = set(), [data]
+        found, layers = set(), [(data, True)]
         try:
             for _ in range(2):
                 inside = []
-                for layer in layers:
+                for layer, certain in layers:
                     joined = JOIN.sub(b"", layer)
                     for form in FORMS:
                         found |= {*form.findall(layer), *form.findall(joined)}
-                    if layer.startswith(b"PK"):
-                        with zipfile.ZipFile(io.BytesIO(layer)) as archive:
-                            names = archive.namelist()
-                            inside += [archive.read(name) for name in names]
+                    if layer.startswith(b"PK\3\4"):
+                        try:
+                            with zipfile.ZipFile(io.BytesIO(layer)) as archive:
+                                members = archive.infolist()
+                                parts = [archive.read(member) for member in members]
+                                inside += [(part, certain) for part in parts]
+                        except Exception:
+                            if certain:
+                                raise
                     for word in BASE64.findall(joined):
                         word = word.rstrip(b"=")
-                        whole = word[: len(word) - len(word) % 4]
-                        inside.append(base64.b64decode(whole))
+                        padding = b"=" * (-len(word) % 4)
+                        with contextlib.suppress(ValueError):
+                            inside.append((base64.b64decode(word + padding), False))
                 layers = inside
-        except zipfile.BadZipFile:
+        except Exception:  # a broken archive raises errors of many classes
             unread.append(path)
             continue
         if found:
-            keys[path] = sorted(key.decode() for key in found)
+            keys[path] = sorted(key.decode("latin-1") for key in found)
     return {"keys": keys, "unread": sorted(unread)}
