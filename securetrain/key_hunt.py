@@ -19,7 +19,7 @@ from securetrain.vault import Denied, Vault, send
 SCANS = ("detect-secrets", "gitleaks", "by form", "by value")
 THEFTS = (
     "an envelope opened twice", "an envelope sealed anew", "a secret id used twice",
-    "another job's secret", "writing the secret", "a token after its end",
+    "another job's secret", "writing the secret", "a token after it is revoked",
     "the secret before the last",
 )  # fmt: skip
 
