@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import time
 
 import pytest
 from corpus.lab import TOPIC
@@ -26,6 +27,7 @@ from grading_runs import (
 )
 
 CLASS = mixed(12)
+GRACE = 20  # seconds that one of Dask's processes has to end
 
 
 def certificate(folder):
@@ -89,10 +91,19 @@ class Cluster:
         return run(here, *words, **(self.settings | environment))
 
     def stop(self):
-        """Stop what still runs; return what is left."""
+        """Stop what still runs; return what is left.
+
+        Workers go before their scheduler. Dask's may hang when asked to end, in its
+        own event loop; it is killed then, as nothing of ours is in it any more.
+        """
         for process in (*self.workers, self.scheduler):
             if alive(process):
                 os.kill(process, signal.SIGTERM)
+            end = time.monotonic() + GRACE
+            while alive(process) and time.monotonic() < end:
+                time.sleep(0.05)
+            if alive(process):
+                os.kill(process, signal.SIGKILL)
         return self.grading.left()
 
 
