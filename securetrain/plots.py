@@ -204,6 +204,7 @@ def exposure(
     ax.set(xlim=(-0.5, len(copies) - 0.5), xlabel="copies in the training data")
     ax.set_ylabel("exposure in bits")
     ax.spines[["top", "right"]].set_visible(False)
+    ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the names
     ax.legend(fontsize=8, frameon=False, loc="upper left")
     return ax
 
