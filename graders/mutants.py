@@ -1,14 +1,11 @@
 """Prove that plausible wrong answers to a lab lose their points.
 
-`graders/mutants/TOPIC/CELL--NAME.py` replaces the solution cell CELL. Its docstring
-says the mistake in words, and below, on a line that starts with `says:`, a part of
-the message that a learner who makes it must get.
+They lie in `graders/mutants/TOPIC/`; mutant_files.py says how they are written.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
 import io
 import json
@@ -27,23 +24,13 @@ from typing import Any
 
 from IPython.display import display
 
+from graders.mutant_files import Mutant, load
 from securetrain import notebooks
 from securetrain.notebook_rules import grading, is_check, is_solution, source
 from securetrain.paths import root
 
 AT_LEAST = 5  # mutants for each cell that is graded automatically
 CPU_SECONDS = 300  # a backstop against an endless mutant
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A wrong answer: the cell it replaces, the mistake, and what it must be told."""
-
-    cell: str
-    name: str
-    mistake: str
-    says: str
-    code: str
 
 
 @dataclass(frozen=True)
@@ -67,32 +54,6 @@ class Outcome:
         return self.came == "AssertionError" and self.says in self.message
 
 
-def load(folder: Path) -> list[Mutant]:
-    """Return the mutants of a topic.
-
-    Raises ValueError, naming the file, when one is not as this module says.
-    """
-    return [_parse(path) for path in sorted(folder.glob("*.py"))]
-
-
-def _parse(path: Path) -> Mutant:
-    cell, dashes, name = path.stem.partition("--")
-    if not (cell and dashes and name):
-        raise ValueError(f"{path}: expected a file name such as stamp--does-nothing.py")
-    code = path.read_text("utf-8")
-    try:
-        lines = (ast.get_docstring(ast.parse(code)) or "").splitlines()
-    except SyntaxError as error:
-        raise ValueError(f"{path}: line {error.lineno}: {error.msg}") from None
-    says = [line.partition("says:")[2].strip() for line in lines if "says:" in line[:5]]
-    if not lines or len(says) != 1 or not says[0]:
-        raise ValueError(
-            f"{path}: expected a docstring with the mistake on its first line and one "
-            "line `says: a part of the message the learner gets`"
-        )
-    return Mutant(cell, name, lines[0].strip(), says[0], code)
-
-
 def run(notebook: Path, mutants: Sequence[Mutant]) -> list[Outcome]:
     """Try each mutant against its own cell's check, in this one process.
 
@@ -107,7 +68,7 @@ def run(notebook: Path, mutants: Sequence[Mutant]) -> list[Outcome]:
     for mutant in mutants:
         if mutant.cell not in tasks:
             raise ValueError(
-                f"mutant {mutant.cell}--{mutant.name}.py: no solution cell "
+                f"mutant {mutant.cell}--{mutant.name}: no solution cell "
                 f"'{mutant.cell}' in {notebook}; there are: {', '.join(tasks)}"
             )
     names: dict[str, Any] = {"__name__": "__main__", "display": display}

@@ -14,6 +14,7 @@ from securetrain import notebooks
 ROOT = Path(__file__).resolve().parents[1]
 LABS = notebooks.find(ROOT / "solutions")
 SMALL = Path("solutions", "01-clip", "clip.ipynb")
+MUTANTS = Path("graders", "mutants", "01-clip")
 
 
 def judge(notebook, here, *, report):
@@ -46,7 +47,7 @@ def small(course, tmp_path):
 
 
 def mutant(course, name, mistake, code):
-    path = course / "graders" / "mutants" / "01-clip" / f"{name}.py"
+    path = course / MUTANTS / f"{name}.py"
     path.write_text(f'"""{mistake}"""\n\n{code}\n')
 
 
@@ -118,8 +119,7 @@ def test_a_solution_that_fails_its_own_check_is_named(course, small, edit):
 
 
 def test_too_few_mutants_are_counted(course, small):
-    folder = course / "graders" / "mutants" / "01-clip"
-    (folder / "flag--nothing.py").unlink()
+    (course / MUTANTS / "flag--nothing.py").unlink()
     status, said, _ = small()
     assert status == 1
     assert "cell 'flag' has 4 mutants, expected 5 or more" in said
@@ -130,7 +130,7 @@ def test_a_mutant_for_no_cell_is_named(course, small):
     mutant(course, "klip--typo", "A typo.\n\nsays: x", "klip = 1")
     status, said, _ = small()
     assert status == 1
-    assert "mutant klip--typo.py: no solution cell 'klip'" in said
+    assert "mutant klip--typo: no solution cell 'klip'" in said
     assert "there are: clip, flag" in said
 
 
@@ -152,3 +152,91 @@ def test_a_malformed_mutant_is_named(tmp_path, name, content, says):
     with pytest.raises(ValueError) as caught:
         mutants.load(tmp_path)
     assert str(caught.value).startswith(f"{path}: ") and says in str(caught.value)
+
+
+# --- Changes of the solution --------------------------------------------------------
+
+GOOD = """
+[no-floor]
+mistake = "Has no lower limit."
+says = "below -limit came through"
+change = '''
+-    return [max(-limit, min(limit, value)) for value in values]
++    return [min(limit, value) for value in values]
+'''
+"""
+TWO_PLACES = """
+[no-mark]
+mistake = "Has no marks."
+says = "x"
+change = '''
+-    ### BEGIN SOLUTION
+     return [max(-limit, min(limit, value)) for value in values]
++    # done
+@@
+-    ### END SOLUTION
+'''
+"""
+
+
+def changed(course, text, cell="clip"):
+    """Write changes of one cell into the small course; return their file."""
+    path = course / MUTANTS / f"{cell}.toml"
+    path.write_text(text)
+    return path
+
+
+def named(course, name):
+    """Return the code of one of the small course's mutants."""
+    [code] = [m.code for m in mutants.load(course / MUTANTS) if m.name == name]
+    return code
+
+
+def test_a_change_of_the_solution_is_a_mutant(course, small):
+    changed(course, GOOD)
+    code = named(course, "no-floor")
+    assert "return [min(limit, value) for value in values]" in code
+    assert "max(-limit" not in code and code.startswith("def clip(values: list")
+    status, said, outcomes = small()
+    assert status == 0 and "11 of 11 mutants lose their points" in said
+    [outcome] = [one for one in outcomes if one["name"] == "no-floor"]
+    assert outcome["mistake"] == "Has no lower limit."
+
+
+def test_a_change_may_have_several_places_and_lines_that_stay(course):
+    changed(course, TWO_PLACES)
+    code = named(course, "no-mark")
+    assert code.endswith("min(limit, value)) for value in values]\n    # done\n")
+    assert "###" not in code
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("value in values]\n+", "value in value]\n+", "these stand there 0 times"),
+        (
+            "-    return [max(-limit, min(limit, value)) for value in values]\n",
+            "",
+            "new",
+        ),
+        ("[min(limit, value)", "[max(-limit, min(limit, value))", "change nothing"),
+        ("+    return", "*    return", "expected -, + or a space before"),
+        ("mistake", "misstake", "expected the texts change, mistake, says"),
+        ('"below -limit came through"', "1", "expected the texts"),
+        ('"below -limit came through"', '" "', "expected the texts"),
+        ("[no-floor]", "[no-floor", "line 2"),
+        (GOOD, "no-floor = 1", "[no-floor]: expected the texts"),
+    ],
+)
+def test_a_change_that_does_not_fit_is_named(course, old, new, says):
+    assert old in GOOD
+    path = changed(course, GOOD.replace(old, new))
+    with pytest.raises(ValueError) as caught:
+        mutants.load(course / MUTANTS)
+    assert str(caught.value).startswith(f"{path}: ") and says in str(caught.value)
+
+
+def test_changes_of_no_cell_are_named(course):
+    path = changed(course, GOOD, "klip")
+    with pytest.raises(ValueError, match="no solution cell 'klip' in .*clip, flag"):
+        mutants.load(path.parent)

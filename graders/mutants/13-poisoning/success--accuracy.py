@@ -1,8 +1,0 @@
-"""Returns accuracy.
-
-says: That is accuracy
-"""
-
-
-def success_rate(predicted, y, target):
-    return (predicted == y).float().mean().item()
