@@ -37,9 +37,7 @@ REGISTRY = "registry.json", "registry.sig"
 
 def approve(options: argparse.Namespace) -> None:
     """Write and sign the list of the releases that may run, and until when."""
-    private = options.key.read_bytes()
-    if len(private) != 32:
-        raise ValueError(f"{options.key}: expected 32 bytes, got {len(private)}")
+    private = manifests.read_private_key(options.key)
     if options.days < 1:
         raise ValueError(f"--days {options.days}: expected 1 or more")
     approved = {}
@@ -66,6 +64,8 @@ def check(options: argparse.Namespace) -> None:
     """
     if os.path.lexists(options.into):
         raise ValueError(f"--into {options.into}: it exists; name a new folder")
+    if not options.model.exists():
+        raise ValueError(f"{options.model}: expected a folder or tar file")
     for option, path in (("--from", options.release), ("--registry", options.registry)):
         if path and not path.is_dir():
             raise ValueError(f"{option} {path}: expected a folder, found none")
@@ -91,33 +91,24 @@ def _content(path: Path) -> bytes:
 
 def _rules(options: argparse.Namespace) -> gate.Rules:
     """Return the demands of the command line. Raises ValueError for half of one."""
-    registry = b"", b""
+    registry, owner = (b"", b""), b""
     if bool(options.registry) != bool(options.registry_key):
         raise ValueError("--registry and --registry-key belong together")
     if options.registry:
         registry = tuple(_content(options.registry / name) for name in REGISTRY)
+        owner = manifests.read_public_key(options.registry_key)
     keys = bool(options.openssf_key) + bool(options.openssf_root)
     if keys != bool(options.openssf):
         raise ValueError("--openssf wants either --openssf-key or --openssf-root")
     return gate.Rules(
-        Trust(options.name, _public(options.key)),
+        Trust(options.name, manifests.read_public_key(options.key)),
         *registry,
-        _public(options.registry_key) if options.registry_key else b"",
+        owner,
         options.openssf,
         options.openssf_key,
         options.openssf_root,
         options.torch,
     )
-
-
-def _public(path: Path) -> bytes:
-    try:
-        key = bytes.fromhex(path.read_text("ascii"))
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise ValueError(f"{path}: expected 64 hex digits")
-    return key
 
 
 def verify(options: argparse.Namespace) -> None:

@@ -56,6 +56,8 @@ def find(data: bytes) -> list[str]:
 
 def scrub(lines: Sequence[str]) -> list[str]:
     """Return lines of text with every value that has the form of a key taken out."""
+    if not lines:
+        return []
 
     def without(match: re.Match[bytes]) -> bytes:
         start, end = (place - match.start() for place in match.span(1))

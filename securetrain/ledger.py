@@ -82,10 +82,10 @@ def table(id: str) -> Values:
 
     Raises ValueError when there is no such table, or when it was not measured.
     """
-    known = tables.find(id)
-    if id not in measured_tables():
+    tables.find(id)
+    if not (found := measured_tables().get(id)):
         raise ValueError(f"'{id}' is {MISSING}: run `securetrain claims --table {id}`")
-    return measured_tables()[known.id]["values"]
+    return found["values"]
 
 
 def row(claim: Claim, values: list[float | None]) -> dict[str, Any]:

@@ -166,6 +166,25 @@ def new_key() -> tuple[bytes, bytes]:
     return key.private_bytes_raw(), key.public_key().public_bytes_raw()
 
 
+def read_private_key(path: Path) -> bytes:
+    """Return a private key from its file; ValueError unless it is one of 32 bytes."""
+    key = path.read_bytes()
+    if len(key) != 32:
+        raise ValueError(f"{path}: expected 32 bytes, got {len(key)}")
+    return key
+
+
+def read_public_key(path: Path) -> bytes:
+    """Return a public key from its file; ValueError unless it is 64 hex digits."""
+    try:
+        key = bytes.fromhex(path.read_text("ascii"))
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError(f"{path}: expected 64 hex digits")
+    return key
+
+
 def sign(manifest: bytes, private_key: bytes, context: bytes = CONTEXT) -> bytes:
     """Return the signature of a manifest, 64 bytes; context: what it is for."""
     return Ed25519PrivateKey.from_private_bytes(private_key).sign(context + manifest)

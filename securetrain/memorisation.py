@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import math
 import random
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -224,7 +223,7 @@ def extracted(
     return found
 
 
-# --- Defence: fewer copies, no keys ----------------------------------------------
+# --- Defence: fewer copies --------------------------------------------------------
 
 
 def exact_duplicates(lines: Sequence[str]) -> Tensor:
@@ -279,20 +278,3 @@ def without(lines: Sequence[str], flagged: Tensor) -> list[str]:
     return [
         line for line, gone in zip(lines, flagged.tolist(), strict=True) if not gone
     ]
-
-
-PATTERNS = {
-    "access key": re.compile(r"AKIA[0-9A-Z]{16}"),
-    "token": re.compile(r"\b[0-9a-f]{32,}\b"),
-    "password": re.compile(r"(?<=password = )\S+"),
-    "credentials": re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
-}
-
-
-def scrub(lines: Sequence[str]) -> list[str]:
-    """Return the lines with whatever a pattern knows replaced by its name."""
-    check_lines(lines)
-    found = list(lines)
-    for name, pattern in PATTERNS.items():
-        found = [pattern.sub(f"<{name}>", line) for line in found]
-    return found

@@ -6,15 +6,12 @@ names every month, and attackers too: none of them is a boundary.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import importlib.util
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+
+from securetrain.quiet import quiet
 
 CLEAN, FLAGGED, ERROR, ABSENT = "clean", "flagged", "error", "not installed"
 TOOLS = ("picklescan", "modelscan", "fickling")
@@ -46,7 +43,7 @@ def scan(tool: str, path: Path) -> tuple[str, str]:
     if not path.is_file():
         return ERROR, f"{path} is no file"
     try:
-        with _quiet():
+        with quiet():
             return {
                 "picklescan": _picklescan,
                 "modelscan": _modelscan,
@@ -54,24 +51,6 @@ def scan(tool: str, path: Path) -> tuple[str, str]:
             }[tool](path)
     except Exception as error:  # a scanner that fails has not seen the file
         return ERROR, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the tools print, warn and log out of the way."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    nowhere = io.StringIO()
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(nowhere),
-            contextlib.redirect_stderr(nowhere),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _picklescan(path: Path) -> tuple[str, str]:

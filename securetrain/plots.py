@@ -6,7 +6,7 @@ vermillion triangle, defended a blue square (Okabe and Ito's palette).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib import pyplot as plt
@@ -55,6 +55,12 @@ def images(
     ax.set(xlim=(-1, n * (width + gap) - gap + 1), ylim=(height * 1.22, -1))
     ax.set_axis_off()
     return ax
+
+
+def check_few(lines: Collection[str]) -> None:
+    """Raise ValueError when there are more lines than colours and markers."""
+    if len(lines) > len(COLOURS):
+        raise ValueError(f"at most {len(COLOURS)} lines, got {len(lines)}")
 
 
 def bars(
@@ -159,8 +165,7 @@ def curve(
     x: positions, or those of each line by its name; lines: up to three, name -> rates
     in [0, 1]; label: what x is, with its unit. Raises ValueError for a fourth line.
     """
-    if len(lines) > len(COLOURS):
-        raise ValueError(f"at most {len(COLOURS)} lines, got {len(lines)}")
+    check_few(lines)
     ax = new_axes(ax, title)
     for role, (name, rates) in zip(COLOURS, lines.items(), strict=False):
         style = {"color": COLOURS[role], "marker": MARKERS[role]}
@@ -183,8 +188,7 @@ def exposure(
     bits: up to three, name -> number of copies -> bits of each key; the line joins
     the means. marks: text -> bits, drawn across. Raises ValueError for a fourth name.
     """
-    if len(bits) > len(COLOURS):
-        raise ValueError(f"at most {len(COLOURS)} names, got {len(bits)}")
+    check_few(bits)
     ax = new_axes(ax, title)
     copies = sorted({n for groups in bits.values() for n in groups})
     for text, height in marks.items():
@@ -219,8 +223,7 @@ def roc(
     lines: up to three, name -> false and true positive rates above 0.
     Raises ValueError for a fourth line.
     """
-    if len(lines) > len(COLOURS):
-        raise ValueError(f"at most {len(COLOURS)} lines, got {len(lines)}")
+    check_few(lines)
     ax = new_axes(ax, title)
     least = min(rates[0] for rates, _ in lines.values())
     ax.plot([least, 1], [least, 1], "--", color="#bbbbbb", label="guessing")

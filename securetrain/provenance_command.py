@@ -40,9 +40,7 @@ def write(options: argparse.Namespace) -> None:
     """Write a release's manifest and signature beside the data, not into it."""
     if options.to.resolve().is_relative_to(options.data.resolve()):
         raise ValueError(f"{options.to} lies inside the data that it describes")
-    private = options.key.read_bytes()
-    if len(private) != 32:
-        raise ValueError(f"{options.key}: expected 32 bytes, got {len(private)}")
+    private = manifests.read_private_key(options.key)
     files = manifests.describe(options.data)
     facts = options.name, options.version, options.source
     manifest = manifests.write_manifest(files, *facts)
@@ -54,10 +52,7 @@ def write(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> None:
     """Check a release, and remember it."""
-    try:
-        public = bytes.fromhex(options.key.read_text("ascii"))
-    except ValueError:
-        raise ValueError(f"{options.key}: expected 64 hex digits") from None
+    public = manifests.read_public_key(options.key)
     parts = [(options.release / name).read_bytes() for name in (MANIFEST, SIGNATURE)]
     release, trust = Release(*parts), Trust(options.name, public)
     seen = provenance.recall(options.seen)

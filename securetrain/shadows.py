@@ -1,8 +1,8 @@
 """Many small networks of the same shape, trained side by side on halves of one pool.
 
 An attack on membership needs shadow models: like the victim, but trained on records
-that the attacker chose. Sixty-four of them train in seconds here; one by one, they
-would take a quarter of a minute.
+that the attacker chose. Side by side, sixty-four of them are a few large products of
+matrices instead of many small ones.
 """
 
 from __future__ import annotations

@@ -13,11 +13,7 @@ import base64
 import contextlib
 import importlib.metadata
 import importlib.util
-import io
 import json
-import logging
-import shutil
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,8 +24,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from securetrain import archives
+from securetrain import archives, paths
 from securetrain.archives import Refused
+from securetrain.quiet import quiet
 
 PEM = serialization.Encoding.PEM
 
@@ -58,7 +55,7 @@ def version() -> str:
 
 def cosign() -> str:
     """Return where cosign is, "" when it is not installed."""
-    return shutil.which("cosign") or ""
+    return paths.tool("cosign") or ""
 
 
 @dataclass(frozen=True)
@@ -170,15 +167,8 @@ def _require() -> None:
 @contextlib.contextmanager
 def _asking(what: str) -> Iterator[None]:
     """Turn whatever the tool raises into a refusal, and keep it quiet."""
-    logging.getLogger("model_signing").setLevel(logging.CRITICAL)
-    nowhere: Any = io.StringIO()
     try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(nowhere),
-            contextlib.redirect_stderr(nowhere),
-        ):
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     except Refused:
         raise

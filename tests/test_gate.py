@@ -512,6 +512,7 @@ TYPOS = {
     "--from nowhere: ": CHECK.replace("--from release", "--from nowhere"),
     "--registry nowhere: ": CHECK.replace("--registry registry", "--registry nowhere"),
     "--into model: ": CHECK,
+    "nowhere: expected a folder or tar": CHECK.replace("check model", "check nowhere"),
 }
 
 

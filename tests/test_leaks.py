@@ -209,6 +209,14 @@ def test_scrubbing_takes_the_values_out_and_leaves_the_rest():
         assert line == key.line.replace(key.value, "<removed>")
 
 
+def test_scrubbing_knows_forms_and_no_disguise():
+    assert key_scanners.scrub([]) == []
+    for key in leaks.mocks(8):
+        for disguise in (leaks.split, leaks.prose, leaks.encoded):
+            text = disguise(key)[1].decode()
+            assert key_scanners.scrub([text.strip()]) == [text.strip()]
+
+
 def test_an_archive_behind_other_bytes_is_opened():
     key = leaks.mock("cloud key", 5)
     _, data = leaks.deflated(key)
