@@ -99,5 +99,5 @@ def _fickling(path: Path) -> tuple[str, str]:
 
 
 def verdicts(path: Path) -> dict[str, str]:
-    """Return each tool's verdict on a file."""
-    return {tool: scan(tool, path)[0] for tool in TOOLS}
+    """Return the verdict on a file of each tool that is installed."""
+    return {tool: scan(tool, path)[0] for tool in TOOLS if version(tool)}

@@ -67,6 +67,7 @@ def test_an_absent_scanner_says_so(files, monkeypatch):
     verdict, says = model_scanners.scan("picklescan", files["honest"])
     assert verdict == model_scanners.ABSENT and "pip install picklescan" in says
     assert "not installed" in model_scanners.heading()
+    assert model_scanners.verdicts(files["honest"]) == {}
 
 
 def test_a_scanner_that_fails_is_an_error(files, monkeypatch):
