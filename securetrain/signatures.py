@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from securetrain import archives, paths
+from securetrain import archives
 from securetrain.archives import Refused
 from securetrain.quiet import quiet
 
@@ -51,11 +51,6 @@ def _there(module: str) -> bool:
 def version() -> str:
     """Return the tool's name and version."""
     return f"model-signing {importlib.metadata.version('model-signing')}"
-
-
-def cosign() -> str:
-    """Return where cosign is, "" when it is not installed."""
-    return paths.tool("cosign") or ""
 
 
 @dataclass(frozen=True)
