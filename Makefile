@@ -7,7 +7,7 @@ SETUP = @command -v $(PYTHON) >/dev/null || { echo "Set-up: $(PYTHON) is missing
 Install Python 3.11 (Debian, Ubuntu: sudo apt install python3.11 python3.11-venv)." \
 >&2; exit 1; }; $(PYTHON) .ci/setup.py
 
-.PHONY: help lab test bench labs lint lock
+.PHONY: help lab test bench labs lint house lock
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,10 @@ lint: ## check style and tidiness
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/securetrain tidy --check
+
+house: ## hold the course to its own checklist; pack, sign and check a release
+	$(SETUP) dev
+	$(BIN)/python .ci/house.py $(if $(KEY),--key $(KEY))
 
 COMPILE = uv pip compile --quiet pyproject.toml
 HOW = --group build --universal --python-version 3.11 --generate-hashes \

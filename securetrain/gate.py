@@ -47,7 +47,8 @@ class Rules:
     trust: name and key of the publisher; registry, registry_key: the signed list in
     which a release must stand, and its owner's key; signature, public_key or root:
     of OpenSSF model signing; torch: the version that will load checkpoints, "" when
-    only safetensors are welcome
+    only safetensors are welcome; software: this is no model but a release of software,
+    which is code by nature, so that its files may be of any kind
     """
 
     trust: Trust
@@ -58,6 +59,7 @@ class Rules:
     public_key: Path | None = None
     root: Path | None = None
     torch: str = ""
+    software: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def check(
         found = provenance.stage(model, release, rules.trust, into, seen=seen, now=now)
         staged = True
         check_registry(rules, release.manifest, now)
-        kinds = check_formats(into, rules.torch)
+        kinds = {} if rules.software else check_formats(into, rules.torch)
         check_openssf(into, rules)
         return Decision(seen=found, kinds=kinds)
     except Exception as error:  # fail closed, whatever it was
@@ -248,7 +250,7 @@ def event(decision: Decision, release: Release, rules: Rules) -> dict[str, Any]:
         "name": rules.trust.name,
         "version": decision.seen.version if decision.seen else 0,
         "manifest": sha256(release.manifest).hexdigest(),
-    }
+    } | ({"kind": "software"} if rules.software else {})
 
 
 def trial(

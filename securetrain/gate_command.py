@@ -78,6 +78,7 @@ def check(options: argparse.Namespace) -> None:
     if not decision.deploy:
         raise Refused(decision.check, decision.why)
     kinds = ", ".join(f"{name} ({kind})" for name, kind in decision.kinds.items())
+    kinds = kinds or "software, its formats not asked"
     print(f"deploy {options.name} {decision.seen.version} from {options.into}: {kinds}")
 
 
@@ -108,6 +109,7 @@ def _rules(options: argparse.Namespace) -> gate.Rules:
         options.openssf_key,
         options.openssf_root,
         options.torch,
+        options.software,
     )
 
 
@@ -176,6 +178,8 @@ def _add_check(one: argparse.ArgumentParser) -> None:
     one.add_argument("--openssf-key", type=Path, help="public key, PEM")
     one.add_argument("--openssf-root", type=Path, help="root certificate, PEM")
     _add_torch(one)
+    says = "a release of software, not of a model: its files may be of any kind"
+    one.add_argument("--software", action="store_true", help=says)
     one.set_defaults(do=check)
 
 

@@ -23,7 +23,9 @@ from securetrain.paths import tool
 
 FORMS = (
     re.compile(rb"(?<![A-Z0-9])(A[KS]IA[A-Z0-9]{16})(?![A-Z0-9])"),
-    re.compile(rb"[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{1,64}:([^\s:/@\"'$]{8,64})@"),
+    re.compile(  # not what only names a variable: ${PASSWORD} or {password}
+        rb"[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{1,64}:(?!\{\w+\}@)([^\s:/@\"'$]{8,64})@"
+    ),
     re.compile(
         rb"(?is)(?:token|secret|password|api_?key)[^\n]{1,16}?"
         rb"(?<![0-9a-z])([0-9a-f]{32,64})(?![0-9a-z])"

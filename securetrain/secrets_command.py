@@ -4,8 +4,8 @@
     securetrain secrets audit LOG --path secret/data/signs
 
 `scan` reads each file to the bottom (archives, checkpoints, base64) for three forms of
-key: cloud access keys, passwords in addresses (scheme://user:password@host), and hex
-behind a name such as token. No find says nothing of other forms. It shows the first
+key: cloud access keys, passwords in addresses (behind scheme://user:), and hex behind
+a name such as token. No find says nothing of other forms. It shows the first
 four letters. `audit` names who read which secret.
 
 Exit status: 0 nothing found; 1 something looks like a key, or the log shows a secret

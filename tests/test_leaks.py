@@ -151,6 +151,14 @@ def test_bytes_that_only_look_like_an_archive_by_chance_are_passed():
     )  # base64 of PK..
 
 
+def test_a_variable_named_in_an_address_is_no_key():
+    address = "db://reader:{}@store"
+    for name in ("{password}", "${PASSWORD}"):
+        assert key_scanners.find(address.replace("{}", name).encode()) == []
+    key = "{" + "pa ssword}".replace(" ", "-")
+    assert key_scanners.find(address.replace("{}", key).encode()) == [key]
+
+
 def test_words_too_short_to_search_for_are_refused():
     with pytest.raises(ValueError, match="fewer than 8"):
         key_scanners.holds(b"", "short")

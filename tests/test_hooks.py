@@ -1,0 +1,145 @@
+"""Each hook that other repositories can use blocks a bad commit and passes a good one.
+
+Real commits in a repository of its own, through pre-commit. The hooks run as this
+environment's commands, so that nothing is fetched; all else is .pre-commit-hooks.yaml.
+"""
+
+import os
+import pickle
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from securetrain import plain_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+(document,) = plain_yaml.read_file(ROOT / ".pre-commit-hooks.yaml")
+HOOKS = {hook["id"]: hook for hook in document.data}
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """Files of a good commit, the change that makes it bad, and what must be said."""
+
+    good: dict[str, bytes]
+    bad: dict[str, bytes]
+    says: str
+    arguments: tuple[str, ...] = field(default=())
+
+
+def safetensors() -> bytes:
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    return len(header).to_bytes(8, "little") + header + bytes(4)
+
+
+def mock_key() -> str:
+    return "AKIA" + "".join(secrets.choice("ABCDEFGH234567") for _ in range(16))
+
+
+DEMONSTRATIONS = {
+    "secrets": lambda: Demonstration(
+        {"train.py": b"import os\nkey = os.environ['KEY']\n"},
+        {"train.py": f"key = '{mock_key()}'\n".encode()},
+        "train.py: AKIA",
+    ),
+    "model-files": lambda: Demonstration(
+        {"model.safetensors": safetensors()},
+        {"model.pt": pickle.dumps({"weights": [0.0]})},
+        "model.pt: refused (format)",
+    ),
+}
+
+
+def git(folder: Path, *args: str) -> subprocess.CompletedProcess:
+    """Run git in a repository that knows no settings but its own."""
+    own = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    own |= {"PRE_COMMIT_HOME": str(folder.parent / "pre-commit")}
+    own |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *args],
+        cwd=folder, env=os.environ | own, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def commit(folder: Path, files: dict[str, bytes]) -> tuple[bool, str]:
+    """Commit files; return whether the commit was made, and what was said."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert git(folder, "add", "--all").returncode == 0
+    done = git(folder, "commit", "-m", "work")
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """Return a function that makes a repository with one hook installed."""
+
+    def make(hook: str, arguments: tuple[str, ...]) -> Path:
+        folder = tmp_path / "repository"
+        folder.mkdir()
+        settings = HOOKS[hook] | {"language": "system", "args": list(arguments)}
+        config = {"repos": [{"repo": "local", "hooks": [settings]}]}
+        (folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
+        assert git(folder, "init", "-q").returncode == 0
+        assert git(folder, "add", "--all").returncode == 0
+        done = subprocess.run(
+            [BIN / "pre-commit", "install"], cwd=folder, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return folder
+
+    return make
+
+
+def test_every_hook_has_its_demonstration():
+    assert set(HOOKS) == set(DEMONSTRATIONS)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_good_commit_passes_and_a_bad_one_is_blocked(hook, repository):
+    shown = DEMONSTRATIONS[hook]()
+    folder = repository(hook, shown.arguments)
+    made, said = commit(folder, shown.good)
+    assert made and "Passed" in said, said
+    made, said = commit(folder, shown.bad)
+    assert not made and shown.says in said, said
+    assert git(folder, "rev-list", "--count", "HEAD").stdout.strip() == "1"
+
+
+LIGHT = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Only(MetaPathFinder):
+    allowed = {*sys.stdlib_module_names, "securetrain", "cryptography", "yaml"}
+    allowed |= {"cffi", "_cffi_backend"}  # of cryptography
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in self.allowed:
+            raise ModuleNotFoundError(f"not in the light install: {name}")
+
+sys.meta_path.insert(0, Only())
+from securetrain import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_hook_needs_only_what_the_light_install_brings(hook, tmp_path):
+    shown, command = DEMONSTRATIONS[hook](), HOOKS[hook]["entry"].split()[1:]
+    for files, status in ((shown.good, 0), (shown.bad, 1)):
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+        done = subprocess.run(
+            [sys.executable, "-c", LIGHT, *command, *shown.arguments, *files],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
