@@ -1,7 +1,8 @@
 """Defence x copies: what a model gives away of a key, and what the defence costs.
 
-Ten trainings, two of them private, so too many for a lesson. `securetrain claims
---table memorisation-defences` runs it over several seeds and keeps the numbers.
+Eleven trainings, three of them record by record, so too many for a lesson.
+`securetrain claims --table memorisation-defences` runs it over several seeds and keeps
+the numbers.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ ROWS: dict[str, tuple[str, Defence]] = {
 }
 PRIVATE = {  # in the form that patterns miss
     "base64: 8,000 lines": None,
+    "base64: 8,000, clipped only": math.inf,
     "base64: 8,000, epsilon 8": 8.0,
     "base64: 8,000, epsilon 2": 2.0,
 }

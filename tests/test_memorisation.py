@@ -376,12 +376,13 @@ def test_the_table_has_one_shape_for_all_seeds_and_shows_the_order(monkeypatch):
     monkeypatch.setattr(memorisation_tables, "MANY", 300)
     rows = memorisation_tables.measure(seed=0)
     assert len({tuple(cells) for cells in rows.values()}) == 1
-    assert len(rows) == 10
+    assert len(rows) == 11
     assert all(math.isfinite(v) for cells in rows.values() for v in cells.values())
     kept = {name: cells["16 copies"] for name, cells in rows.items()}
     assert kept["patterns scrubbed"] < kept["exact copies out"] < kept["nothing done"]
     assert kept["in a log: near copies out"] < kept["in a log: exact copies out"]
     assert kept["base64: 8,000, epsilon 8"] < kept["base64: patterns scrubbed"]
+    assert kept["base64: 8,000, clipped only"] < kept["base64: 8,000 lines"]
     out = {name: cells["lines out"] for name, cells in rows.items()}
     assert out["nothing done"] == out["patterns scrubbed"] == 0
     assert 0 < out["exact copies out"] < out["in a log: near copies out"] < 1
