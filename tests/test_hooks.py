@@ -4,6 +4,7 @@ Real commits in a repository of its own, through pre-commit. The hooks run as th
 environment's commands, so that nothing is fetched; all else is .pre-commit-hooks.yaml.
 """
 
+import json
 import os
 import pickle
 import secrets
@@ -11,11 +12,12 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
 
-from securetrain import plain_yaml
+from securetrain import cloud_requests, plain_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -38,11 +40,70 @@ def safetensors() -> bytes:
     return len(header).to_bytes(8, "little") + header + bytes(4)
 
 
+def cloud_arguments() -> tuple[str, ...]:
+    ours = cloud_requests.site(Random(0)).rules
+    named = [("account", ours.accounts), ("bucket", ours.buckets)]
+    named += [("registry", ours.registries)]
+    return tuple(f"--{key}={one}" for key, many in named for one in sorted(many))
+
+
 def mock_key() -> str:
     return "AKIA" + "".join(secrets.choice("ABCDEFGH234567") for _ in range(16))
 
 
+LOCK = f"numpy==2.2.0 --hash=sha256:{'0' * 64}\n".encode()
+MANIFESTS = (ROOT / "securetrain" / "clusters" / "hardened.yaml").read_bytes()
+WORKFLOW = b"""\
+name: train
+on: {pull_request: {}}
+permissions: {contents: read}
+jobs:
+  train:
+    runs-on: ubuntu-24.04
+    env: {TITLE: "${{ github.event.pull_request.title }}"}
+    steps:
+      - run: echo "$TITLE"
+"""
+INJECTED = WORKFLOW.replace(b'"$TITLE"', b"${{ github.event.pull_request.title }}")
+CLOUD = cloud_requests.approved(cloud_requests.site(Random(0)))
+
+
+def job(**changes: object) -> dict[str, bytes]:
+    return {"jobs/train.json": json.dumps(CLOUD | changes, indent=1).encode()}
+
+
 DEMONSTRATIONS = {
+    "dependencies": lambda: Demonstration(
+        {"requirements.lock": LOCK},
+        {"requirements.lock": LOCK.partition(b" ")[0] + b"\n"},
+        "requirements.lock:1: no-hash",
+    ),
+    "cluster": lambda: Demonstration(
+        {"deploy/training.yaml": MANIFESTS},
+        {
+            "deploy/training.yaml": MANIFESTS.replace(
+                b"allowPrivilegeEscalation: false", b"privileged: true", 1
+            )
+        },
+        "deploy/training.yaml:46: ",
+        ("deploy",),
+    ),
+    "workflows": lambda: Demonstration(
+        {".github/workflows/train.yml": WORKFLOW},
+        {".github/workflows/train.yml": INJECTED},
+        ".github/workflows/train.yml:9",
+    ),
+    "commit-gate": lambda: Demonstration(
+        {".github/workflows/train.yml": WORKFLOW},
+        {".github/workflows/train.yml": INJECTED},
+        "train.yml:9",
+    ),
+    "cloud-jobs": lambda: Demonstration(
+        job(),
+        job(EnableNetworkIsolation=False),
+        "jobs/train.json:",
+        cloud_arguments(),
+    ),
     "secrets": lambda: Demonstration(
         {"train.py": b"import os\nkey = os.environ['KEY']\n"},
         {"train.py": f"key = '{mock_key()}'\n".encode()},
