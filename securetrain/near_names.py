@@ -1,0 +1,138 @@
+"""Names that are nearly the name of a known package, as typosquatters choose them.
+
+The attacker registers a name that a person mistypes, or reads as another. They want
+one install command among thousands to fetch it. A name that was never near any other,
+and one that a language model invented, this check cannot see.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from random import Random
+
+from securetrain.package_index import normal
+
+# Letters that pass for others in a terminal's font, each spelled one way.
+LOOKS = (("rn", "m"), ("vv", "w"), ("cl", "d"))
+SAME = str.maketrans(
+    {"0": "o", "1": "l", "i": "l", "5": "s", "а": "a", "е": "e", "о": "o", "р": "p"}
+    | {"с": "c", "х": "x", "у": "y", "і": "l", "ο": "o", "ν": "v", "α": "a"}
+)
+AFFIXES = re.compile(r"^(python[23]?|py)-|-(python[23]?|py)$|(?<=[a-z])[23]$")
+SHORTEST = 4  # letters; below, half of all names are one letter apart
+
+# What data and training code installs most; the command checks against these names
+# unless it is told others.
+POPULAR = frozenset(
+    "accelerate aiohttp albumentations boto3 catboost click dask datasets diffusers "
+    "fastapi flask gensim gradio grpcio huggingface-hub jax jinja2 joblib jupyterlab "
+    "keras langchain lightgbm litellm llama-cpp-python matplotlib mlflow networkx nltk "
+    "notebook numba numpy onnx onnxruntime openai opencv-python optuna pandas peft "
+    "pillow polars protobuf psutil pyarrow pydantic pytest python-dateutil "
+    "pytorch-lightning pyyaml ray requests safetensors scikit-image scikit-learn scipy "
+    "seaborn sentence-transformers sentencepiece setuptools spacy sqlalchemy statsmodels "
+    "streamlit sympy tensorboard tensorflow timm tokenizers torch torchaudio torchvision "
+    "tqdm transformers tritonclient urllib3 vllm wandb wheel xgboost".split()
+)
+
+
+def reason(name: str, known: Iterable[str]) -> str:
+    """Return why a name may be taken for a known one, "" when it may not.
+
+    A name that installers hold for a known one (`Torch_Vision` for torch-vision) is
+    that one, and not near it.
+    """
+    given = normal(name)
+    names = {normal(one) for one in known}
+    if given in names:
+        return ""
+    for one in sorted(names):
+        if how := _how(given, one):
+            return f"{how} {one}"
+    return ""
+
+
+def _how(given: str, known: str) -> str:
+    """Return how a name differs from a known one, "" when by more than a slip."""
+    bare, other = given.replace("-", ""), known.replace("-", "")
+    if bare == other:
+        return "differs only in separators from"
+    if _looks(bare) == _looks(other):
+        return "looks like"
+    if len(other) < SHORTEST:
+        return ""
+    if sorted(given.split("-")) == sorted(known.split("-")):
+        return "has the same words as"
+    if {given, AFFIXES.sub("", given)} & {known, AFFIXES.sub("", known)}:
+        return "has the same stem as"
+    return "is one slip away from" if one_slip(bare, other) else ""
+
+
+def _looks(name: str) -> str:
+    """Return a name with letters that look alike spelled alike."""
+    plain = unicodedata.normalize("NFKD", name)
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = plain.translate(SAME)
+    for pair, letter in LOOKS:
+        plain = plain.replace(pair, letter)
+    return plain
+
+
+def one_slip(a: str, b: str) -> bool:
+    """Say whether one letter more, less, other, or two swapped, make `a` into `b`."""
+    if a == b or abs(len(a) - len(b)) > 1:
+        return False
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    rest, other = a[start:], b[start:]
+    if len(a) == len(b):
+        swapped = rest[:2] == other[:2][::-1] and rest[2:] == other[2:]
+        return rest[1:] == other[1:] or swapped
+    return rest[1:] == other or rest == other[1:]
+
+
+# --- What an attacker registers ------------------------------------------------------
+
+
+def squats(name: str, rng: Random) -> dict[str, str]:
+    """Return one name of each kind that a squatter would register for `name`.
+
+    Kinds that do not fit the name, or leave it as it is, are left out.
+    Raises ValueError for a name of fewer than three letters.
+    """
+    word = normal(name)
+    if len(word) < 3:
+        raise ValueError(f"{name!r} is too short: expected three letters or more")
+    place = rng.randrange(1, len(word) - 1)
+    letter = rng.choice("abcdefghkmnopqrstuvwxyz")
+    parts = word.split("-")
+    kinds: dict[str, Callable[[], str]] = {
+        "letter left out": lambda: word[:place] + word[place + 1 :],
+        "letter doubled": lambda: word[:place] + word[place] + word[place:],
+        "letter replaced": lambda: word[:place] + letter + word[place + 1 :],
+        "letters swapped": lambda: (
+            word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+        ),
+        "looks alike": lambda: word.replace("l", "1").replace("o", "0"),
+        "separators": lambda: (
+            word.replace("-", "") if len(parts) > 1 else f"{word[:place]}-{word[place:]}"
+        ),
+        "words turned": lambda: "-".join(reversed(parts)),
+        "prefix": lambda: f"python-{word}",
+        "other alphabet": lambda: word.replace("o", "о").replace("a", "а"),
+    }
+    made = {kind: make() for kind, make in kinds.items()}
+    return {kind: text for kind, text in made.items() if normal(text) != word}
+
+
+def false_alarms(names: Iterable[str]) -> dict[str, str]:
+    """Return which honest names are near another honest one, and why."""
+    every = {normal(name) for name in names}
+    return {
+        name: why
+        for name in sorted(every)
+        if (why := reason(name, every - {name}))
+    }
