@@ -25,17 +25,18 @@ SHORTEST = 4  # letters; below, half of all names are one letter apart
 
 # What data and training code installs most; the command checks against these names
 # unless it is told others.
-POPULAR = frozenset(
-    "accelerate aiohttp albumentations boto3 catboost click dask datasets diffusers "
-    "fastapi flask gensim gradio grpcio huggingface-hub jax jinja2 joblib jupyterlab "
-    "keras langchain lightgbm litellm llama-cpp-python matplotlib mlflow networkx nltk "
-    "notebook numba numpy onnx onnxruntime openai opencv-python optuna pandas peft "
-    "pillow polars protobuf psutil pyarrow pydantic pytest python-dateutil "
-    "pytorch-lightning pyyaml ray requests safetensors scikit-image scikit-learn scipy "
-    "seaborn sentence-transformers sentencepiece setuptools spacy sqlalchemy statsmodels "
-    "streamlit sympy tensorboard tensorflow timm tokenizers torch torchaudio torchvision "
-    "tqdm transformers tritonclient urllib3 vllm wandb wheel xgboost".split()
-)
+WORDS = """
+accelerate aiohttp albumentations boto3 catboost click dask datasets diffusers
+fastapi flask gensim gradio grpcio huggingface-hub jax jinja2 joblib jupyterlab
+keras langchain lightgbm litellm llama-cpp-python matplotlib mlflow networkx nltk
+notebook numba numpy onnx onnxruntime openai opencv-python optuna pandas peft pillow
+polars protobuf psutil pyarrow pydantic pytest python-dateutil pytorch-lightning
+pyyaml ray requests safetensors scikit-image scikit-learn scipy seaborn
+sentence-transformers sentencepiece setuptools spacy sqlalchemy statsmodels
+streamlit sympy tensorboard tensorflow timm tokenizers torch torchaudio torchvision
+tqdm transformers tritonclient urllib3 vllm wandb wheel xgboost
+"""
+POPULAR = frozenset(WORDS.split())
 
 
 def reason(name: str, known: Iterable[str]) -> str:
@@ -117,9 +118,7 @@ def squats(name: str, rng: Random) -> dict[str, str]:
             word[:place] + word[place + 1] + word[place] + word[place + 2 :]
         ),
         "looks alike": lambda: word.replace("l", "1").replace("o", "0"),
-        "separators": lambda: (
-            word.replace("-", "") if len(parts) > 1 else f"{word[:place]}-{word[place:]}"
-        ),
+        "separators": lambda: "".join(parts) if parts[1:] else f"{word[:2]}-{word[2:]}",
         "words turned": lambda: "-".join(reversed(parts)),
         "prefix": lambda: f"python-{word}",
         "other alphabet": lambda: word.replace("o", "о").replace("a", "а"),
@@ -132,7 +131,5 @@ def false_alarms(names: Iterable[str]) -> dict[str, str]:
     """Return which honest names are near another honest one, and why."""
     every = {normal(name) for name in names}
     return {
-        name: why
-        for name in sorted(every)
-        if (why := reason(name, every - {name}))
+        name: why for name in sorted(every) if (why := reason(name, every - {name}))
     }

@@ -1,0 +1,362 @@
+"""Dockerfiles, read instruction by instruction: what is borrowed, what stays?
+
+The attacker can move a tag, own an address that a build downloads from, or pull the
+finished image and look into its layers. They want their code in the image, the keys
+that its build used, or root once they are in.
+
+These rules know a few forms of a few mistakes. A build is a program: whoever writes it
+can say the same in a form that no rule here knows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from securetrain import key_scanners
+from securetrain.dependencies import Finding
+
+MOST = 1_000_000  # bytes
+NAMES = re.compile(
+    r"(?i)(dockerfile|containerfile)(\..+)?|.+\.(dockerfile|containerfile)"
+)
+DIRECTIVE = re.compile(r"#\s*([a-zA-Z]+)\s*=\s*(\S.*?)\s*")
+DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+VARIABLE = re.compile(r"\$(\w+|\{(\w+)(:?[-+?][^}]*)?\})")
+HEREDOC = re.compile(r"<<(-?)([\"']?)([A-Za-z_]\w*)\2")
+ADDRESS = re.compile(r"(?i)^(https?|ftp|git)://|^git@|\.git(#.*)?$")
+SECRET = re.compile(
+    r"(?i)(^|_)(token|secret|passwd|password|passphrase|credentials?|api_?key|"
+    r"access_?key|secret_?key|private_?key|auth)(_|$)"
+)
+KEY_FILE = re.compile(
+    r"(?i)(^|/)(\.env(\..+)?|\.netrc|\.pypirc|\.npmrc|id_(rsa|ed25519|ecdsa)|\.ssh|"
+    r"\.aws|kaggle\.json|.+\.(pem|key|p12)|credentials(\.json)?)/?$"
+)
+ROOT = re.compile(r"(?i)(root|0+)(:.*)?")
+FETCHES, SHELLS = {"curl", "wget"}, {"sh", "bash", "ash", "dash", "zsh"}
+RUNNERS = SHELLS | {"python", "python3", "perl", "node", "source", "."}
+CHECKS = re.compile(r"sha(256|384|512)sum\s+(.*\s)?(-c|--check)\b|gpg\s.*--verify\b")
+SECOND = ("--extra-index-url", "--trusted-host", "--find-links", "-f")
+MARKS = "();<>|&\n"  # what ends a word in a shell
+WORDS = """ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER
+ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR"""
+INSTRUCTIONS = frozenset(WORDS.split())
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction: its word, what follows it, and the line that it begins on."""
+
+    word: str
+    rest: str
+    line: int
+
+
+class Unread(ValueError):
+    """A file that is no Dockerfile; the message says where and why."""
+
+    def __init__(self, line: int, why: str) -> None:
+        super().__init__(why)
+        self.line = line
+
+
+def is_one(name: str) -> bool:
+    """Say whether a file's name is that of a Dockerfile."""
+    return NAMES.fullmatch(PurePosixPath(name).name) is not None
+
+
+def check(data: bytes, source: str) -> list[Finding]:
+    """Return what is wrong with a Dockerfile, by line; [] when no rule objects.
+
+    What cannot be read is a finding, too.
+    """
+    try:
+        every = read(data)
+        found = {(line, rule, says) for line, rule, says in _findings(every)}
+    except Unread as unread:
+        return [Finding(source, unread.line, "unreadable", str(unread))]
+    return sorted(Finding(source, *row) for row in found)
+
+
+# --- Reading -------------------------------------------------------------------------
+
+
+def read(data: bytes) -> list[Instruction]:
+    """Return the instructions of a Dockerfile. Raises Unread when it is none."""
+    if len(data) > MOST:
+        raise Unread(1, f"{len(data)} bytes: expected a Dockerfile of at most {MOST}")
+    try:
+        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Unread(line, "expected UTF-8, and these bytes are not") from None
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    for number, line in enumerate(lines, 1):
+        if re.search(r"[\0\r\x0b\x0c]", line):
+            raise Unread(number, "holds control characters; use plain lines")
+    found = [Instruction("#SYNTAX", *rest) for rest in _directives(lines)]
+    found += list(_instructions(lines, _escape(lines)))
+    if "FROM" not in [one.word for one in found]:
+        raise Unread(1, "no FROM: this is no Dockerfile")
+    return found
+
+
+def _directives(lines: list[str]) -> Iterator[tuple[str, int]]:
+    for number, line in enumerate(lines, 1):
+        match = DIRECTIVE.fullmatch(line.strip())
+        if not match:
+            return
+        if match[1].lower() == "syntax":
+            yield match[2], number
+
+
+def _escape(lines: list[str]) -> str:
+    for line in lines:
+        match = DIRECTIVE.fullmatch(line.strip())
+        if not match:
+            break
+        if match[1].lower() == "escape":
+            return match[2]
+    return "\\"
+
+
+def _instructions(lines: list[str], escape: str) -> Iterator[Instruction]:
+    """Yield instructions, their lines joined, the text of heredocs included."""
+    number, parts, first = 0, [], 0
+    while number < len(lines):
+        line, number = lines[number], number + 1
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue  # as Docker does, within an instruction, too
+        first = first if parts else number
+        if line.rstrip().endswith(escape):
+            parts.append(line.rstrip()[: -len(escape)])
+            continue
+        whole, parts = " ".join([*parts, line]).strip(), []
+        word, _, rest = whole.partition(" ")
+        if word.upper() not in INSTRUCTIONS:
+            raise Unread(first, f"{ascii(word[:30])} is no instruction")
+        documents = HEREDOC.findall(rest)
+        if documents and word.upper() in ("RUN", "COPY", "ADD"):
+            for dash, _, end in documents:
+                body, number = _document(lines, number, end, bool(dash), first)
+                rest += f"\n{body}"
+        yield Instruction(word.upper(), rest.strip(), first)
+    if parts:
+        raise Unread(first, "the last line goes on, and nothing follows")
+
+
+def _document(
+    lines: list[str], start: int, end: str, tabs: bool, first: int
+) -> tuple[str, int]:
+    """Return a heredoc's text, and the number of lines up to its end."""
+    for number in range(start, len(lines)):
+        line = lines[number].lstrip("\t") if tabs else lines[number]
+        if line == end:
+            return "\n".join(lines[start:number]), number + 1
+    raise Unread(first, f"no line {end!r} ends the text that begins here")
+
+
+# --- Rules ---------------------------------------------------------------------------
+
+Row = tuple[int, str, str]
+
+
+def _findings(every: list[Instruction]) -> Iterator[Row]:
+    stages: dict[str, Instruction] = {}  # by name, with the last USER of each
+    defaults: dict[str, str] = {}
+    user, stage = Instruction("USER", "", 0), ""
+    for one in every:
+        if one.word == "ONBUILD":
+            word, _, rest = one.rest.partition(" ")
+            one = Instruction(word.upper(), rest.strip(), one.line)
+        if one.word == "ARG" and not user.line:
+            name, _, value = one.rest.partition("=")
+            defaults[name.strip()] = value.strip("\"'")
+        if one.word in ("FROM", "#SYNTAX"):
+            yield from _borrowed(one, stages, defaults)
+        if one.word == "FROM":
+            # Who an image from elsewhere runs as, this file does not say.
+            none = Instruction("USER", "", one.line)
+            user = stages.get(_image(one.rest).lower(), none)
+            name = re.search(r"(?i)\sAS\s+(\S+)\s*$", one.rest)
+            stage = name[1].lower() if name else ""
+        user = one if one.word == "USER" else user
+        if stage:
+            stages[stage] = user
+        yield from _kept(one)
+        yield from _fetched(one, stages)
+    if not user.rest or ROOT.fullmatch(user.rest) or VARIABLE.search(user.rest):
+        came = f"USER {user.rest}" if user.rest else "no USER"
+        yield user.line, "root", f"{came}: the last stage runs as root; name a user"
+
+
+def _image(rest: str) -> str:
+    """Return the image that FROM names."""
+    words = [word for word in rest.split() if not word.startswith("--")]
+    return words[0] if words else ""
+
+
+def _borrowed(
+    one: Instruction, stages: Collection[str], args: Mapping[str, str]
+) -> Iterator[Row]:
+    """Yield what is wrong with an image that is built upon, or that builds."""
+    image = _image(one.rest)
+    known = VARIABLE.sub(lambda m: args.get(m[1].strip("{}"), m[0]), image)
+    if known.lower() in {"scratch", *stages} or DIGEST.search(known):
+        return
+    what = f"{ascii(known)[1:-1]}: a name and a tag can move"
+    yield one.line, "base-unpinned", f"{what}; add @sha256: and the image's digest"
+
+
+def _kept(one: Instruction) -> Iterator[Row]:
+    """Yield secrets that stay in the image or its history."""
+    if one.word in ("ENV", "ARG"):
+        for name, value in _settings(one):
+            if SECRET.search(name) and (one.word == "ARG" or value):
+                says = f"{one.word} {ascii(name)[1:-1]} stays in the image's history; "
+                yield one.line, "secret", says + "use RUN --mount=type=secret"
+            if name.upper() in ("PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"):
+                says = f"{name} names another place to fetch from; use one index"
+                yield one.line, "second-index", says
+    if one.word in ("COPY", "ADD"):
+        for path in _words(one)[:-1]:
+            if KEY_FILE.search(path):
+                says = f"{ascii(path)[1:-1]} becomes a layer that everyone can read"
+                yield one.line, "secret", says
+    try:
+        keys = key_scanners.find(one.rest.encode())
+    except key_scanners.Unread as error:
+        raise Unread(one.line, str(error)) from None
+    for value in keys:
+        yield one.line, "secret", f"{value[:4]}… looks like a key, in clear"
+
+
+def _settings(one: Instruction) -> list[tuple[str, str]]:
+    words = _split(one.rest, one.line)
+    if one.word == "ENV" and words and "=" not in words[0]:
+        return [(words[0], " ".join(words[1:]))]  # the old form: ENV NAME value
+    pairs = (word.partition("=") for word in words)
+    return [(name, value) for name, _, value in pairs]
+
+
+def _fetched(one: Instruction, stages: Collection[str]) -> Iterator[Row]:
+    """Yield code that comes from elsewhere, unseen."""
+    if one.word == "ADD":
+        hashed = re.search(r"--checksum=sha256:[0-9a-f]{64}\b", one.rest)
+        if not hashed and any(ADDRESS.search(word) for word in _words(one)[:-1]):
+            says = "ADD of an address takes what lies there today; add --checksum="
+            yield one.line, "add-url", says
+    if one.word == "COPY" and (match := re.search(r"--from=(\S+)", one.rest)):
+        image = match[1].strip("\"'")
+        stage = image.isdigit() or image.lower() in stages
+        if not stage and not DIGEST.search(image):
+            says = f"{ascii(image)[1:-1]}: a tag can move; add @sha256: and the digest"
+            yield one.line, "base-unpinned", says
+    if one.word == "RUN":
+        for rule, says in _run(one):
+            yield one.line, rule, says
+
+
+def _run(one: Instruction) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the commands of RUN."""
+    text = re.sub(r"^(--\S+\s+)+", "", one.rest)
+    commands = list(_commands(text, one.line))
+    checked = CHECKS.search(text)
+    fetching = False
+    for words, before in commands:
+        name = PurePosixPath(words[0]).name
+        piped = before in ("|", "|&")
+        if name in RUNNERS and piped and fetching:
+            yield "pipe-to-shell", f"what was fetched goes straight into {name}"
+        fetching = name in FETCHES or (piped and fetching)
+        inner = re.search(r"(\$\(|`|<\()\s*(curl|wget)\b", " ".join(words))
+        if inner and (name in RUNNERS or name == "eval"):
+            yield "pipe-to-shell", f"what was fetched goes straight into {name}"
+        if name in FETCHES and not checked:
+            says = f"{name} fetches what lies there today; check it with sha256sum -c"
+            yield "unchecked-download", says
+        yield from _pip(words)
+
+
+def _pip(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a call of pip."""
+    name = PurePosixPath(words[0]).name
+    if re.fullmatch(r"python[\d.]*", name) and words[1:3] == ["-m", "pip"]:
+        words, name = words[2:], "pip"
+    if name == "uv" and words[1:2] == ["pip"]:
+        words, name = words[1:], "pip"
+    verbs = {"install", "download", "wheel", "sync"} & set(words[1:])
+    if not re.fullmatch(r"pip[\d.]*", name) or not verbs:
+        return
+    given = set(words)
+    own = {"--no-deps", "--no-build-isolation"} <= given and {".", "-e"} & given
+    if "--require-hashes" not in words and not own:
+        says = "pip takes what the index offers today; use --require-hashes and a lock"
+        yield "pip-unhashed", says
+    if other := [word for word in words if word.partition("=")[0] in SECOND]:
+        yield "second-index", f"{other[0].partition('=')[0]}: use one index"
+
+
+def _commands(text: str, line: int) -> Iterator[tuple[list[str], str]]:
+    """Yield the commands of a script, each with what stands between it and the last."""
+    exec_form = _list(text)
+    if exec_form is not None:
+        if exec_form[:1] and exec_form[0].rsplit("/", 1)[-1] in SHELLS:
+            yield from _commands(exec_form[-1], line)
+        elif exec_form:
+            yield exec_form, ""
+        return
+    before, words = "", []
+    script = re.sub(r"(?m)^\s*#.*$", "", text.replace("\\\n", " "))
+    for word in [*_split(script, line, MARKS), "\n"]:
+        if set(word) - set(MARKS) or word[:1] in "<>":  # a word, or a redirection
+            words.append(word)
+            continue
+        if plain := _bare(words):
+            yield plain, before
+            after = [n for n, w in enumerate(plain[:-1], 1) if re.match(r"-\w*c$", w)]
+            if after and PurePosixPath(plain[0]).name in SHELLS:
+                yield from _commands(plain[after[0]], line)
+        before, words = word.strip("\n"), []
+
+
+def _bare(words: list[str]) -> list[str]:
+    """Return a command without the settings, sudo and shell words before it."""
+    skip = {"sudo", "exec", "time", "then", "do", "else", "if", "!", "command", "env"}
+    skip |= {"{", "}", "while"}
+    while words and (words[0] in skip or re.match(r"[A-Za-z_]\w*=|-E$", words[0])):
+        words = words[1:]
+    return words
+
+
+def _list(text: str) -> list[str] | None:
+    """Return the words of an instruction's JSON form, None for the shell form."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    texts = isinstance(found, list) and all(isinstance(word, str) for word in found)
+    return found if texts else None
+
+
+def _words(one: Instruction) -> list[str]:
+    """Return the paths of COPY and ADD, without options."""
+    text = re.sub(r"^(--\S+\s+)+", "", one.rest.split("\n")[0])
+    words = _list(text)
+    return _split(text, one.line) if words is None else words
+
+
+def _split(text: str, line: int, marks: str = "") -> list[str]:
+    """Return the words of a line of shell. Raises Unread for open quotes."""
+    try:
+        lexer = shlex.shlex(text, posix=True, punctuation_chars=marks or False)
+        lexer.whitespace_split, lexer.commenters = True, ""
+        lexer.whitespace = " \t" if marks else lexer.whitespace
+        return list(lexer)
+    except ValueError as error:
+        raise Unread(line, f"cannot be read as a shell does: {error}") from None
