@@ -18,6 +18,7 @@ COMMANDS = {
     "provenance": ("securetrain.provenance_command", "sign and verify a data set"),
     "gate": ("securetrain.gate_command", "refuse models that must not be deployed"),
     "secrets": ("securetrain.secrets_command", "scan files, read an audit log"),
+    "dependencies": ("securetrain.dependencies_command", "check pins, list packages"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 
@@ -34,10 +35,10 @@ def find(name: str) -> Callable[[list[str]], int] | None:
 def usage() -> str:
     """Return the list of commands."""
     lines = ["usage: securetrain COMMAND [--help]", "", "commands:"]
-    lines += [f"  {name:<10} {says}" for name, (_, says) in COMMANDS.items()]
+    lines += [f"  {name:<12} {says}" for name, (_, says) in COMMANDS.items()]
     for entry in sorted(entry_points(group="securetrain.commands")):
         says = _first_line(entry.module)
-        lines.append(f"  {entry.name:<10} {says.rstrip('.').lower()}")
+        lines.append(f"  {entry.name:<12} {says.rstrip('.').lower()}")
     return "\n".join(lines)
 
 
