@@ -12,8 +12,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,19 +22,43 @@ from securetrain.paths import tool
 
 WAIT = 300  # seconds; a backstop on a starved machine
 INDEX = ("--index-url", "--extra-index-url", "--default-index", "--index")
-PRIVATE = re.compile(r"(PIP|UV)_.*|.*_proxy|PYTHON(PATH|HOME|STARTUP)", re.IGNORECASE)
+PRIVATE = re.compile(
+    r"(PIP|UV)_.*|.*_proxy|PYTHON(PATH|HOME|STARTUP)|FORCE_COLOR|CLICOLOR.*|PY_COLORS",
+    re.IGNORECASE,
+)
+WORKER = """
+import json, os, runpy, sys
+try:
+    import pip._internal.cli.main, pip._internal.commands.install
+    import pip._internal.resolution.resolvelib.resolver
+except ImportError:
+    pass
+for line in sys.stdin:
+    words, folder = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number, name in ((1, "out"), (2, "err")):
+            file = os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT)
+            os.dup2(file, number)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.chdir(folder)
+        os.environ["HOME"], sys.argv = folder, ["pip", *words]
+        runpy.run_module("pip", run_name="__main__", alter_sys=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+_workers: list[subprocess.Popen[str]] = []
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What an installer would install, or did.
 
-    took: package -> version; sources: package -> the path of the file on its server;
-    why: the reason when it refused, "" when it went on
+    took: package -> version; files: package -> SHA-256 of the file; why: the reason
+    when it refused, "" when it went on
     """
 
-    took: dict[str, str]
-    sources: dict[str, str]
+    took: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     why: str = ""
 
 
@@ -85,9 +110,58 @@ def pip(*words: str, python: Path | None = None) -> subprocess.CompletedProcess[
     Raises ValueError for an index that is not on this machine, or none.
     """
     check_addresses(words)
+    if _workers and python is None:
+        return _fork(words)
     line = [sys.executable, "-m", "pip"]
     line += ["--python", str(python)] if python else []
     return _run([*line, *words])
+
+
+@contextmanager
+def warm() -> Iterator[None]:
+    """Keep one Python that has imported pip, and fork it for each call, until the end.
+
+    Importing pip costs more than what it then does here. Each call still is a process
+    of its own. Where this pip is built otherwise, calls are as slow as without.
+    """
+    line = [sys.executable, "-c", WORKER]
+    worker = subprocess.Popen(
+        line,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,  # an interrupt of the notebook is not for it
+    )
+    _workers.append(worker)
+    try:
+        yield
+    finally:
+        _end(worker)
+
+
+def _end(worker: subprocess.Popen[str]) -> None:
+    if worker in _workers:
+        _workers.remove(worker)
+    worker.kill()
+    worker.wait()
+    worker.stdin.close()
+    worker.stdout.close()
+
+
+def _fork(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run pip in a fork of the warm process."""
+    worker = _workers[-1]
+    with tempfile.TemporaryDirectory(prefix="securetrain-") as home:
+        try:
+            worker.stdin.write(json.dumps([list(words), home]) + "\n")
+            worker.stdin.flush()
+            status = int(worker.stdout.readline())
+        except BaseException:  # an interrupt would leave an answer to the next call
+            _end(worker)
+            raise
+        said = [Path(home, name).read_text("utf-8") for name in ("out", "err")]
+    return subprocess.CompletedProcess(["pip", *words], status, *said)
 
 
 def _run(line: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -109,22 +183,26 @@ def choose(*words: str) -> Outcome:
     words: requirements and options of `pip install`, an index among them
     Building a source release runs its code, here as well.
     """
-    line = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
-    done = pip(*line, *words)
-    if done.returncode:
-        return Outcome({}, {}, _reason(done.stderr))
-    rows = json.loads(done.stdout)["install"]
-    named = [(row["metadata"]["name"], row) for row in rows]
-    took = {name: row["metadata"]["version"] for name, row in named}
-    urls = {name: row["download_info"]["url"] for name, row in named}
-    return Outcome(took, {name: urlsplit(url).path for name, url in urls.items()})
+    with tempfile.TemporaryDirectory(prefix="securetrain-") as folder:
+        report = Path(folder, "report.json")
+        line = ["install", "--dry-run", "--ignore-installed", "--quiet"]
+        done = pip(*line, "--report", str(report), *words)
+        if done.returncode:
+            return Outcome(why=_reason(done.stderr))
+        rows = json.loads(report.read_text("utf-8"))["install"]
+    took, files = {}, {}
+    for row in rows:
+        name = row["metadata"]["name"]
+        took[name] = row["metadata"]["version"]
+        files[name] = row["download_info"]["archive_info"]["hashes"]["sha256"]
+    return Outcome(took, files)
 
 
 def _reason(said: str) -> str:
     """Return the first error that pip printed, on one line."""
     errors = [line for line in said.splitlines() if line.startswith("ERROR: ")]
     text = errors[0].removeprefix("ERROR: ") if errors else said.strip()[-200:]
-    if "MISMATCH" in text or "DO NOT MATCH" in text:
+    if "MISMATCH" in said or "DO NOT MATCH" in said:
         text = "the file's hash is not in the lock"
     return re.sub(r"\s+", " ", text)[:200]
 
@@ -148,8 +226,8 @@ def uv_choose(requirement: str, *words: str) -> Outcome | None:
         line = [program, "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
         done = _run([*line, "--python", sys.executable, *words, str(wanted)])
     if done.returncode:
-        return Outcome({}, {}, " ".join(done.stderr.split())[:200])
-    return Outcome(dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", done.stdout)), {})
+        return Outcome(why=" ".join(done.stderr.split())[:200])
+    return Outcome(dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", done.stdout)))
 
 
 def new_environment(folder: Path) -> Path:

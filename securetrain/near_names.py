@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from random import Random
+from typing import NamedTuple
 
 from securetrain.package_index import normal
 
@@ -45,30 +47,51 @@ def reason(name: str, known: Iterable[str]) -> str:
     A name that installers hold for a known one (`Torch_Vision` for torch-vision) is
     that one, and not near it.
     """
-    given = normal(name)
-    names = {normal(one) for one in known}
-    if given in names:
+    given = _parts(normal(name))
+    names = _known(frozenset(known))
+    if given.name in names:
         return ""
-    for one in sorted(names):
-        if how := _how(given, one):
+    for one, parts in names.items():
+        if how := _how(given, parts):
             return f"{how} {one}"
     return ""
 
 
-def _how(given: str, known: str) -> str:
+class _Parts(NamedTuple):
+    """A name, and what of it is compared."""
+
+    name: str
+    bare: str
+    looks: str
+    words: list[str]
+    stem: str
+
+
+@lru_cache(4096)
+def _parts(name: str) -> _Parts:
+    bare = name.replace("-", "")
+    words = sorted(name.split("-"))
+    return _Parts(name, bare, _looks(bare), words, AFFIXES.sub("", name))
+
+
+@lru_cache(16)
+def _known(names: frozenset[str]) -> dict[str, _Parts]:
+    return {name: _parts(name) for name in sorted({normal(one) for one in names})}
+
+
+def _how(given: _Parts, known: _Parts) -> str:
     """Return how a name differs from a known one, "" when by more than a slip."""
-    bare, other = given.replace("-", ""), known.replace("-", "")
-    if bare == other:
+    if given.bare == known.bare:
         return "differs only in separators from"
-    if _looks(bare) == _looks(other):
+    if given.looks == known.looks:
         return "looks like"
-    if len(other) < SHORTEST:
+    if len(known.bare) < SHORTEST:
         return ""
-    if sorted(given.split("-")) == sorted(known.split("-")):
+    if given.words == known.words:
         return "has the same words as"
-    if {given, AFFIXES.sub("", given)} & {known, AFFIXES.sub("", known)}:
+    if {given.name, given.stem} & {known.name, known.stem}:
         return "has the same stem as"
-    return "is one slip away from" if one_slip(bare, other) else ""
+    return "is one slip away from" if one_slip(given.bare, known.bare) else ""
 
 
 def _looks(name: str) -> str:
@@ -83,7 +106,7 @@ def _looks(name: str) -> str:
 
 def one_slip(a: str, b: str) -> bool:
     """Say whether one letter more, less, other, or two swapped, make `a` into `b`."""
-    if a == b or abs(len(a) - len(b)) > 1:
+    if a == b or abs(len(a) - len(b)) > 1 or (a[:1] != b[:1] and a[-1:] != b[-1:]):
         return False
     start = 0
     while start < min(len(a), len(b)) and a[start] == b[start]:
