@@ -8,8 +8,6 @@ it is silent, and is no source for real projects.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -92,6 +90,31 @@ def _hit(part: dict[str, Any], wanted: Version) -> bool:
     return False
 
 
+def before(repaired: str) -> str:
+    """Return a version shortly before another: 2.5.0 for 2.6.0, 4.66.2 for 4.66.3.
+
+    Raises ValueError for version 0.
+    """
+    numbers = [int(part) for part in repaired.split(".")]
+    place = max((i for i, n in enumerate(numbers) if n), default=-1)
+    if place < 0:
+        raise ValueError(f"no version is before {repaired}")
+    numbers[place] -= 1
+    return ".".join(map(str, numbers))
+
+
+def repairs() -> dict[str, str]:
+    """Return the version that repairs each package of the bundle, in the bundle."""
+    found: dict[str, Version] = {}
+    for one in bundle()["advisories"]:
+        for part in one["affected"]:
+            for event in (e for span in part.get("ranges", []) for e in span["events"]):
+                if "fixed" in event:
+                    name, fixed = part["package"]["name"], Version(event["fixed"])
+                    found[name] = max(fixed, found.get(name, fixed))
+    return {name: str(version) for name, version in found.items()}
+
+
 @contextmanager
 def serve(known: Sequence[dict[str, Any]] | None = None) -> Iterator[str]:
     """Answer queries as OSV does, on 127.0.0.1; gives the address of its queries.
@@ -132,17 +155,10 @@ def audit(lock: Path, address: str, strict: bool = False) -> Audit:
     if not address.startswith("http://127.0.0.1:"):
         raise ValueError(f"expected an address of 127.0.0.1, got {address!r}")
     with tempfile.TemporaryDirectory(prefix="securetrain-") as cache_dir:
-        line = [sys.executable, "-m", "pip_audit", "-r", str(lock), "-f", "json"]
-        line += ["-s", "osv", "--osv-url", address, "--cache-dir", cache_dir]
-        line += ["--no-deps", "--disable-pip", "--progress-spinner", "off"]
-        done = subprocess.run(
-            [*line, "--strict"] if strict else line,
-            capture_output=True,
-            text=True,
-            timeout=installers.WAIT,
-            stdin=subprocess.DEVNULL,
-            env=installers.environment() | {"HOME": cache_dir},
-        )
+        line = ["-r", str(lock), "-f", "json", "--cache-dir", cache_dir]
+        line += ["-s", "osv", "--osv-url", address, "--progress-spinner", "off"]
+        line += ["--no-deps", "--disable-pip", *(["--strict"] if strict else [])]
+        done = installers.run("pip_audit", *line)
     if "No module named pip_audit" in done.stderr:
         raise ValueError("pip-audit is not installed: install the course's lock again")
     try:

@@ -26,13 +26,18 @@ PRIVATE = re.compile(
     r"(PIP|UV)_.*|.*_proxy|PYTHON(PATH|HOME|STARTUP)|FORCE_COLOR|CLICOLOR.*|PY_COLORS",
     re.IGNORECASE,
 )
+PRELOAD = {
+    "pip": "pip._internal.commands.install pip._internal.resolution.resolvelib",
+    "pip_audit": "pip_audit._cli",
+}
 WORKER = """
-import json, os, runpy, sys
-try:
-    import pip._internal.cli.main, pip._internal.commands.install
-    import pip._internal.resolution.resolvelib.resolver
-except ImportError:
-    pass
+import importlib, json, os, runpy, sys
+program, *modules = sys.argv[1:]
+for name in modules:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
 for line in sys.stdin:
     words, folder = json.loads(line)
     child = os.fork()
@@ -42,11 +47,12 @@ for line in sys.stdin:
             os.dup2(file, number)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.chdir(folder)
-        os.environ["HOME"], sys.argv = folder, ["pip", *words]
-        runpy.run_module("pip", run_name="__main__", alter_sys=True)
+        os.environ["HOME"], sys.argv = folder, [program, *words]
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+        sys.exit()
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-_workers: list[subprocess.Popen[str]] = []
+_workers: dict[str, subprocess.Popen[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -110,21 +116,20 @@ def pip(*words: str, python: Path | None = None) -> subprocess.CompletedProcess[
     Raises ValueError for an index that is not on this machine, or none.
     """
     check_addresses(words)
-    if _workers and python is None:
-        return _fork(words)
-    line = [sys.executable, "-m", "pip"]
-    line += ["--python", str(python)] if python else []
-    return _run([*line, *words])
+    if python is None:
+        return run("pip", *words)
+    return _run([sys.executable, "-m", "pip", "--python", str(python), *words])
 
 
 @contextmanager
-def warm() -> Iterator[None]:
-    """Keep one Python that has imported pip, and fork it for each call, until the end.
+def warm(program: str = "pip") -> Iterator[None]:
+    """Keep one Python that has imported a program, and fork it for each call.
 
-    Importing pip costs more than what it then does here. Each call still is a process
-    of its own. Where this pip is built otherwise, calls are as slow as without.
+    program: pip or pip_audit. Importing it costs more than what it then does here.
+    Each call still is a process of its own. Where this version is built otherwise,
+    calls are as slow as without.
     """
-    line = [sys.executable, "-c", WORKER]
+    line = [sys.executable, "-c", WORKER, program, *PRELOAD[program].split()]
     worker = subprocess.Popen(
         line,
         stdin=subprocess.PIPE,
@@ -133,35 +138,37 @@ def warm() -> Iterator[None]:
         env=environment(),
         start_new_session=True,  # an interrupt of the notebook is not for it
     )
-    _workers.append(worker)
+    _workers[program] = worker
     try:
         yield
     finally:
-        _end(worker)
+        _end(program, worker)
 
 
-def _end(worker: subprocess.Popen[str]) -> None:
-    if worker in _workers:
-        _workers.remove(worker)
+def _end(program: str, worker: subprocess.Popen[str]) -> None:
+    if _workers.get(program) is worker:
+        del _workers[program]
     worker.kill()
     worker.wait()
     worker.stdin.close()
     worker.stdout.close()
 
 
-def _fork(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run pip in a fork of the warm process."""
-    worker = _workers[-1]
+def run(program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m program`, in a fork of its warm process where there is one."""
+    worker = _workers.get(program)
+    if worker is None:
+        return _run([sys.executable, "-m", program, *words])
     with tempfile.TemporaryDirectory(prefix="securetrain-") as home:
         try:
             worker.stdin.write(json.dumps([list(words), home]) + "\n")
             worker.stdin.flush()
             status = int(worker.stdout.readline())
         except BaseException:  # an interrupt would leave an answer to the next call
-            _end(worker)
+            _end(program, worker)
             raise
         said = [Path(home, name).read_text("utf-8") for name in ("out", "err")]
-    return subprocess.CompletedProcess(["pip", *words], status, *said)
+    return subprocess.CompletedProcess([program, *words], status, *said)
 
 
 def _run(line: Sequence[str]) -> subprocess.CompletedProcess[str]:

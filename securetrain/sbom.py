@@ -10,9 +10,10 @@ import json
 from collections.abc import Collection
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-from securetrain import dependencies
+from securetrain import dependencies, installers
 from securetrain.package_index import normal
 
 SPEC = "1.6"
@@ -101,3 +102,25 @@ def find(content: bytes, name: str, versions: Collection[str] = ()) -> list[str]
     parts = json.loads(content)["components"]
     held = [one["version"] for one in parts if normal(one["name"]) == normal(name)]
     return sorted(one for one in held if not versions or one in versions)
+
+
+def tool() -> str:
+    """Return which tool lists an environment."""
+    try:
+        return f"cyclonedx-bom {version('cyclonedx-bom')}"
+    except PackageNotFoundError:
+        return MISSING
+
+
+def installed(python: Path) -> list[str]:
+    """Return the packages that cyclonedx-py finds in an environment.
+
+    python: its interpreter. Raises ValueError when the tool is missing or fails.
+    """
+    words = ["environment", "--output-reproducible", "--no-validate", str(python)]
+    done = installers.run("cyclonedx_py", *words)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
+        raise ValueError(f"cyclonedx-py gave no list: {last}")
+    parts = json.loads(done.stdout).get("components", [])
+    return sorted(one["name"] for one in parts)
