@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from random import Random
 from typing import NamedTuple
@@ -148,6 +148,14 @@ def squats(name: str, rng: Random) -> dict[str, str]:
     }
     made = {kind: make() for kind, make in kinds.items()}
     return {kind: text for kind, text in made.items() if normal(text) != word}
+
+
+def escapes(name: str, others: Sequence[str], rng: Random) -> dict[str, str]:
+    """Return names that the check does not know of: two slips, and an invented one."""
+    once = squats(name, rng).get("letter replaced", f"{normal(name)}x")
+    twice = squats(once, rng).get("letters swapped", f"{once}x")
+    made = f"{name.split('-')[0]}-{rng.choice(others).split('-')[-1]}-tools"
+    return {"two slips": twice, "invented": made}
 
 
 def false_alarms(names: Iterable[str]) -> dict[str, str]:
