@@ -7,6 +7,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from securetrain import cli, container_files, container_scanners, dependencies, sbom
 
@@ -187,7 +189,8 @@ def test_what_passes_is_for_pip_the_same_pins_and_nothing_else(tmp_path):
             for _, editable, options in theirs
         ]
         assert seen == [(sorted(pin.hashes), False) for pin in pins], text
-        heads = [row[0].split(";")[0].replace(" ", "") for row in theirs]
+        asked = [Requirement(row[0]) for row in theirs]
+        heads = [f"{canonicalize_name(one.name)}{one.specifier}" for one in asked]
         assert heads == [f"{pin.name}=={pin.version}" for pin in pins], text
 
 
