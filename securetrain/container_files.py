@@ -14,20 +14,17 @@ import json
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from securetrain import key_scanners
 from securetrain.dependencies import Finding
+from securetrain.dockerfile import Instruction, Unread, read
 
-MOST = 1_000_000  # bytes
 NAMES = re.compile(
     r"(?i)(dockerfile|containerfile)(\..+)?|.+\.(dockerfile|containerfile)"
 )
-DIRECTIVE = re.compile(r"#\s*([a-zA-Z]+)\s*=\s*(\S.*?)\s*")
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 VARIABLE = re.compile(r"\$(\w+|\{(\w+)(:?[-+?][^}]*)?\})")
-HEREDOC = re.compile(r"<<(-?)([\"']?)([A-Za-z_]\w*)\2")
 ADDRESS = re.compile(r"(?i)^(https?|ftp|git)://|^git@|\.git(#.*)?$")
 SECRET = re.compile(
     r"(?i)(^|_)(token|secret|passwd|password|passphrase|credentials?|api_?key|"
@@ -43,26 +40,6 @@ RUNNERS = SHELLS | {"python", "python3", "perl", "node", "source", "."}
 CHECKS = re.compile(r"sha(256|384|512)sum\s+(.*\s)?(-c|--check)\b|gpg\s.*--verify\b")
 SECOND = ("--extra-index-url", "--trusted-host", "--find-links", "-f")
 MARKS = "();<>|&\n"  # what ends a word in a shell
-WORDS = """ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER
-ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR"""
-INSTRUCTIONS = frozenset(WORDS.split())
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One instruction: its word, what follows it, and the line that it begins on."""
-
-    word: str
-    rest: str
-    line: int
-
-
-class Unread(ValueError):
-    """A file that is no Dockerfile; the message says where and why."""
-
-    def __init__(self, line: int, why: str) -> None:
-        super().__init__(why)
-        self.line = line
 
 
 def is_one(name: str) -> bool:
@@ -81,84 +58,6 @@ def check(data: bytes, source: str) -> list[Finding]:
     except Unread as unread:
         return [Finding(source, unread.line, "unreadable", str(unread))]
     return sorted(Finding(source, *row) for row in found)
-
-
-# --- Reading -------------------------------------------------------------------------
-
-
-def read(data: bytes) -> list[Instruction]:
-    """Return the instructions of a Dockerfile. Raises Unread when it is none."""
-    if len(data) > MOST:
-        raise Unread(1, f"{len(data)} bytes: expected a Dockerfile of at most {MOST}")
-    try:
-        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise Unread(line, "expected UTF-8, and these bytes are not") from None
-    lines = [line.rstrip("\r") for line in text.split("\n")]
-    for number, line in enumerate(lines, 1):
-        if re.search(r"[\0\r\x0b\x0c]", line):
-            raise Unread(number, "holds control characters; use plain lines")
-    found = [Instruction("#SYNTAX", *rest) for rest in _directives(lines)]
-    found += list(_instructions(lines, _escape(lines)))
-    if "FROM" not in [one.word for one in found]:
-        raise Unread(1, "no FROM: this is no Dockerfile")
-    return found
-
-
-def _directives(lines: list[str]) -> Iterator[tuple[str, int]]:
-    for number, line in enumerate(lines, 1):
-        match = DIRECTIVE.fullmatch(line.strip())
-        if not match:
-            return
-        if match[1].lower() == "syntax":
-            yield match[2], number
-
-
-def _escape(lines: list[str]) -> str:
-    for line in lines:
-        match = DIRECTIVE.fullmatch(line.strip())
-        if not match:
-            break
-        if match[1].lower() == "escape":
-            return match[2]
-    return "\\"
-
-
-def _instructions(lines: list[str], escape: str) -> Iterator[Instruction]:
-    """Yield instructions, their lines joined, the text of heredocs included."""
-    number, parts, first = 0, [], 0
-    while number < len(lines):
-        line, number = lines[number], number + 1
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue  # as Docker does, within an instruction, too
-        first = first if parts else number
-        if line.rstrip().endswith(escape):
-            parts.append(line.rstrip()[: -len(escape)])
-            continue
-        whole, parts = " ".join([*parts, line]).strip(), []
-        word, _, rest = whole.partition(" ")
-        if word.upper() not in INSTRUCTIONS:
-            raise Unread(first, f"{ascii(word[:30])} is no instruction")
-        documents = HEREDOC.findall(rest)
-        if documents and word.upper() in ("RUN", "COPY", "ADD"):
-            for dash, _, end in documents:
-                body, number = _document(lines, number, end, bool(dash), first)
-                rest += f"\n{body}"
-        yield Instruction(word.upper(), rest.strip(), first)
-    if parts:
-        raise Unread(first, "the last line goes on, and nothing follows")
-
-
-def _document(
-    lines: list[str], start: int, end: str, tabs: bool, first: int
-) -> tuple[str, int]:
-    """Return a heredoc's text, and the number of lines up to its end."""
-    for number in range(start, len(lines)):
-        line = lines[number].lstrip("\t") if tabs else lines[number]
-        if line == end:
-            return "\n".join(lines[start:number]), number + 1
-    raise Unread(first, f"no line {end!r} ends the text that begins here")
 
 
 # --- Rules ---------------------------------------------------------------------------
