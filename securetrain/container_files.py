@@ -165,7 +165,7 @@ def _run(one: Instruction) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the commands of RUN."""
     text = re.sub(r"^(--\S+\s+)+", "", one.rest)
     commands = list(_commands(text, one.line))
-    checked = CHECKS.search(text)
+    checked = CHECKS.search(re.sub(r"(?m)(^|\s)#.*$", "", text))  # in no comment
     fetching = False
     for words, before in commands:
         name = PurePosixPath(words[0]).name
@@ -189,6 +189,8 @@ def _pip(words: list[str]) -> Iterator[tuple[str, str]]:
         words, name = words[2:], "pip"
     if name == "uv" and words[1:2] == ["pip"]:
         words, name = words[1:], "pip"
+    comment = [place for place, word in enumerate(words) if word.startswith("#")]
+    words = words[: comment[0]] if comment else words
     verbs = {"install", "download", "wheel", "sync"} & set(words[1:])
     if not re.fullmatch(r"pip[\d.]*", name) or not verbs:
         return

@@ -46,12 +46,15 @@ def test_good_locks_pass(text):
     assert rules(text) == []
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
-def test_the_courses_own_locks_pass(name):
-    data = (ROOT / name).read_bytes()
-    found = dependencies.check(data, name, accepted=["toml"])
-    assert found == []
-    assert len(dependencies.read(data, name)[0]) > 200
+LOCKS = sorted([*ROOT.glob("*.lock"), *ROOT.glob("tests/bench/*.lock")])
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+def test_the_courses_own_locks_pass(path):
+    data = path.read_bytes()
+    assert dependencies.check(data, path.name) == []
+    every = dependencies.read(data, path.name)[0]
+    assert sum(len(pin.hashes) for pin in every) == data.count(b"--hash=")
 
 
 @pytest.mark.parametrize(
@@ -240,6 +243,9 @@ def test_honest_instructions_pass(line):
     ("line", "rule"),
     [
         ("RUN pip install torch", "pip-unhashed"),
+        ("RUN pip install torch # --require-hashes", "pip-unhashed"),
+        ("RUN echo '#' && pip install torch", "pip-unhashed"),
+        ("RUN curl -o a http://a.example # sha256sum -c", "unchecked-download"),
         ("RUN pip3.11 install torch", "pip-unhashed"),
         ("RUN /usr/bin/pip install torch", "pip-unhashed"),
         ("RUN python3 -m pip install torch", "pip-unhashed"),
