@@ -19,6 +19,7 @@ COMMANDS = {
     "gate": ("securetrain.gate_command", "refuse models that must not be deployed"),
     "secrets": ("securetrain.secrets_command", "scan files, read an audit log"),
     "dependencies": ("securetrain.dependencies_command", "check pins, list packages"),
+    "cloud": ("securetrain.cloud_command", "refuse jobs that leave something open"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 

@@ -1,0 +1,361 @@
+"""Requests for training jobs: as tutorials write them, as they should be, and changed.
+
+The attacker changes one setting of a request that was approved, in git or straight at
+the provider's interface. Accounts, keys and secrets are drawn anew from `rng`; nothing
+here exists anywhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from securetrain.cloud import Rules
+
+REGION = "eu-west-1"
+GONE = object()  # a setting that is taken out
+HEX = "0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is ours, and one stranger."""
+
+    account: str
+    stranger: str
+    project: str
+    key: str
+    digest: str
+    secret: str
+
+    @property
+    def rules(self) -> Rules:
+        """What the policy is told."""
+        return Rules(
+            frozenset((self.account,)),
+            frozenset((self.project, "420042")),
+            frozenset(("signs-train", "signs-models")),
+            ("public.ecr.example/signs",),
+        )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One changed request.
+
+    question: the key of cloud.QUESTIONS that it abuses
+    """
+
+    name: str
+    provider: str
+    question: str
+    request: dict[str, Any]
+
+
+def site(rng: Random) -> Site:
+    """Return fresh account numbers, keys and a secret."""
+
+    def digits() -> str:
+        return "".join(rng.choices("123456789", k=12))
+
+    def some(n: int) -> str:
+        return "".join(rng.choices(HEX, k=n))
+
+    account, stranger = digits(), digits()
+    key = f"{some(8)}-{some(4)}-{some(4)}-{some(4)}-{some(12)}"
+    return Site(account, stranger, f"signs-{some(6)}", key, some(64), some(40))
+
+
+def image(account: str, end: str) -> str:
+    """Return the name of an image in an account's registry."""
+    return f"{account}.dkr.ecr.{REGION}.amazonaws.com/signs-trainer{end}"
+
+
+def key(account: str, site: Site) -> str:
+    """Return the ARN of a key in an account."""
+    return f"arn:aws:kms:{REGION}:{account}:key/{site.key}"
+
+
+def channel(uri: str) -> dict[str, Any]:
+    """Return one input channel."""
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri}
+    return {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+
+
+def tutorial(site: Site) -> dict[str, Any]:
+    """Return a request as most tutorials write it: it works, and nothing is closed."""
+    return {
+        "TrainingJobName": "signs-1",
+        "AlgorithmSpecification": {
+            "TrainingImage": image(site.stranger, ":latest"),
+            "TrainingInputMode": "File",
+        },
+        "RoleArn": f"arn:aws:iam::{site.account}:role/AdministratorAccess",
+        "InputDataConfig": [channel("s3://signs-public/train/")],
+        "OutputDataConfig": {"S3OutputPath": "s3://signs-public/models/"},
+        "ResourceConfig": {
+            "InstanceType": "ml.m5.xlarge",
+            "InstanceCount": 2,
+            "VolumeSizeInGB": 30,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 28 * 24 * 3600},
+        "HyperParameters": {"epochs": "3", "registry_password": site.secret},
+    }
+
+
+def approved(site: Site) -> dict[str, Any]:
+    """Return the same job with every setting closed."""
+    return {
+        "TrainingJobName": "signs-1",
+        "AlgorithmSpecification": {
+            "TrainingImage": image(site.account, f"@sha256:{site.digest}"),
+            "TrainingInputMode": "File",
+        },
+        "RoleArn": f"arn:aws:iam::{site.account}:role/training-signs",
+        "InputDataConfig": [channel("s3://signs-train/train/")],
+        "OutputDataConfig": {
+            "S3OutputPath": "s3://signs-models/",
+            "KmsKeyId": key(site.account, site),
+        },
+        "ResourceConfig": {
+            "InstanceType": "ml.m5.xlarge",
+            "InstanceCount": 2,
+            "VolumeSizeInGB": 30,
+            "VolumeKmsKeyId": key(site.account, site),
+        },
+        "VpcConfig": {"SecurityGroupIds": ["sg-0a1b2c3d"], "Subnets": ["subnet-0a1b"]},
+        "EnableNetworkIsolation": True,
+        "EnableInterContainerTrafficEncryption": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 4 * 3600},
+        "HyperParameters": {"epochs": "3"},
+    }
+
+
+def approved_vertex(site: Site) -> dict[str, Any]:
+    """Return the closed job as a Vertex AI CustomJob."""
+    registry = f"europe-west4-docker.pkg.dev/{site.project}/trainers/signs"
+    pool = {
+        "machineSpec": {"machineType": "n1-standard-8"},
+        "replicaCount": 1,
+        "containerSpec": {
+            "imageUri": f"{registry}@sha256:{site.digest}",
+            "args": ["--data=/gcs/signs-train/train", "--epochs=3"],
+        },
+    }
+    ring = f"projects/{site.project}/locations/europe-west4/keyRings/training"
+    return {
+        "displayName": "signs-1",
+        "jobSpec": {
+            "workerPoolSpecs": [pool],
+            "serviceAccount": f"training-signs@{site.project}.iam.gserviceaccount.com",
+            "network": "projects/420042/global/networks/training",
+            "baseOutputDirectory": {"outputUriPrefix": "gs://signs-models/signs-1/"},
+            "scheduling": {"timeout": "14400s"},
+        },
+        "encryptionSpec": {"kmsKeyName": f"{ring}/cryptoKeys/signs"},
+    }
+
+
+def change(request: dict[str, Any], *changes: tuple[str, Any]) -> dict[str, Any]:
+    """Return a copy with settings replaced; a path is written as a.0.b."""
+    new = copy.deepcopy(request)
+    for path, value in changes:
+        *way, last = [int(s) if s.isdigit() else s for s in path.split(".")]
+        here = new
+        for step in way:
+            here = here[step] if isinstance(here, list) else here.setdefault(step, {})
+        if value is GONE:
+            del here[last]
+        else:
+            here[last] = value
+    return new
+
+
+def attempts(site: Site) -> list[Attempt]:
+    """Return every changed request, of both providers."""
+    found = []
+    for provider, base, rows in (
+        ("sagemaker", approved(site), _aws(site)),
+        ("vertex", approved_vertex(site), _google(site)),
+    ):
+        for question, name, *changes in rows:
+            sent = change(base, *changes)
+            found.append(Attempt(name, provider, question, sent))
+    return found
+
+
+def _aws(site: Site) -> Iterator[tuple]:
+    ours, theirs = key(site.account, site), key(site.stranger, site)
+    role = "arn:aws:iam::{}:role/{}"
+    spec, output = "AlgorithmSpecification", "OutputDataConfig"
+    bucket = f"s3://drop-{site.stranger}/"
+    yield (
+        "who",
+        "an administrator's role",
+        ("RoleArn", role.format(site.account, "Admin")),
+    )
+    yield (
+        "who",
+        "a stranger's role",
+        ("RoleArn", role.format(site.stranger, "training-x")),
+    )
+    yield "reach", "open network", ("EnableNetworkIsolation", GONE)
+    yield "reach", "no VPC", ("VpcConfig", GONE)
+    yield (
+        "reach",
+        "gradients in clear",
+        ("EnableInterContainerTrafficEncryption", False),
+    )
+    yield "reach", "a shell", ("RemoteDebugConfig", {"EnableRemoteDebug": True})
+    server = f"arn:aws:sagemaker:{REGION}:{site.stranger}:mlflow-tracking-server/x"
+    yield "reach", "metrics to a stranger", ("MlflowConfig.MlflowResourceArn", server)
+    yield "keys", "no key for the disk", ("ResourceConfig.VolumeKmsKeyId", GONE)
+    yield (
+        "keys",
+        "a stranger's key for the disk",
+        ("ResourceConfig.VolumeKmsKeyId", theirs),
+    )
+    yield "keys", "no key for the model", (f"{output}.KmsKeyId", GONE)
+    yield "keys", "a stranger's key for the model", (f"{output}.KmsKeyId", theirs)
+    alias = ours.partition("key/")[0] + "alias/signs"
+    yield "keys", "an alias, which can be moved", (f"{output}.KmsKeyId", alias)
+    tag = image(site.account, ":stable")
+    yield "image", "an image by tag", (f"{spec}.TrainingImage", tag)
+    other = image(site.stranger, f"@sha256:{site.digest}")
+    yield "image", "a stranger's image", (f"{spec}.TrainingImage", other)
+    yield "image", "an algorithm from a shop", (f"{spec}.AlgorithmName", "shop-trainer")
+    code = '"s3://signs-train/code.tar.gz"'
+    yield "image", "code by path", ("HyperParameters.sagemaker_submit_directory", code)
+    rule = {"RuleConfigurationName": "r", "RuleEvaluatorImage": other}
+    yield "image", "a stranger's rule", ("DebugRuleConfigurations", [rule])
+    yield "data", "a stranger's data", ("InputDataConfig.0", channel(bucket))
+    yield "data", "the model to a stranger", (f"{output}.S3OutputPath", bucket)
+    yield "data", "checkpoints to a stranger", ("CheckpointConfig", {"S3Uri": bucket})
+    yield "data", "profiles to a stranger", ("ProfilerConfig", {"S3OutputPath": bucket})
+    yield "data", "a bucket in a parameter", ("HyperParameters.sync", f'"{bucket}"')
+    file = {
+        "FileSystemId": "fs-0a1b2c3d4e",
+        "FileSystemType": "FSxLustre",
+        "DirectoryPath": "/signs/train",
+        "FileSystemAccessMode": "rw",
+    }
+    source = {"FileSystemDataSource": file}
+    yield "data", "data that may be written", ("InputDataConfig.0.DataSource", source)
+    yield (
+        "secrets",
+        "a password in the environment",
+        ("Environment", {"REGISTRY_PASSWORD": site.secret}),
+    )
+    yield "secrets", "a token in a parameter", ("HyperParameters.hf_token", site.secret)
+    yield (
+        "secrets",
+        "a token in an argument",
+        (f"{spec}.ContainerArguments", ["train", "--api-key", site.secret]),
+    )
+    yield "limits", "no end", ("StoppingCondition", GONE)
+    yield "limits", "28 days", ("StoppingCondition.MaxRuntimeInSeconds", 28 * 24 * 3600)
+    yield "limits", "100 machines", ("ResourceConfig.InstanceCount", 100)
+
+
+def _google(site: Site) -> Iterator[tuple]:
+    pool, container = (
+        "jobSpec.workerPoolSpecs.0",
+        "jobSpec.workerPoolSpecs.0.containerSpec",
+    )
+    default = "123456789-compute@developer.gserviceaccount.com"
+    ring = "projects/{}/locations/europe-west4/keyRings/training/cryptoKeys/signs"
+    registry = "europe-west4-docker.pkg.dev/{}/trainers/signs"
+    bucket = f"gs://drop-{site.stranger}/"
+    yield "who", "the default account", ("jobSpec.serviceAccount", default)
+    yield "who", "no account", ("jobSpec.serviceAccount", GONE)
+    yield (
+        "who",
+        "a stranger's account",
+        ("jobSpec.serviceAccount", "training-x@stranger-1.iam.gserviceaccount.com"),
+    )
+    yield "reach", "no network", ("jobSpec.network", GONE)
+    yield "reach", "a shell", ("jobSpec.enableWebAccess", True)
+    yield "reach", "a shell, spelled with _", ("jobSpec.enable_web_access", True)
+    yield "keys", "no key", ("encryptionSpec", GONE)
+    yield (
+        "keys",
+        "a stranger's key",
+        ("encryptionSpec.kmsKeyName", ring.format("other-1")),
+    )
+    tag = registry.format(site.project) + ":stable"
+    yield "image", "an image by tag", (f"{container}.imageUri", tag)
+    other = registry.format("other-1") + f"@sha256:{site.digest}"
+    yield "image", "a stranger's image", (f"{container}.imageUri", other)
+    package = {
+        "executorImageUri": registry.format(site.project) + f"@sha256:{site.digest}",
+        "packageUris": ["gs://signs-train/code.tar.gz"],
+        "pythonModule": "train",
+    }
+    yield (
+        "image",
+        "code by path",
+        (container, GONE),
+        (f"{pool}.pythonPackageSpec", package),
+    )
+    yield (
+        "data",
+        "the model to a stranger",
+        ("jobSpec.baseOutputDirectory.outputUriPrefix", bucket),
+    )
+    mounted = [f"--data=/gcs/drop-{site.stranger}/train"]
+    yield "data", "a stranger's bucket, mounted", (f"{container}.args", mounted)
+    env = [{"name": "REGISTRY_PASSWORD", "value": site.secret}]
+    yield "secrets", "a password in the environment", (f"{container}.env", env)
+    yield (
+        "secrets",
+        "a token in an argument",
+        (f"{container}.args", [f"--api-key={site.secret}"]),
+    )
+    yield "limits", "no end", ("jobSpec.scheduling", GONE)
+    yield "limits", "100 machines", (f"{pool}.replicaCount", 100)
+
+
+def honest(site: Site) -> list[Attempt]:
+    """Return requests of colleagues that must pass; their `question` is empty."""
+    base, google = approved(site), approved_vertex(site)
+    container = "jobSpec.workerPoolSpecs.0.containerSpec"
+    secret = f"arn:aws:secretsmanager:{REGION}:{site.account}:secret:registry-{site.digest[:6]}"
+    psc = {
+        "networkAttachment": f"projects/{site.project}/regions/r/networkAttachments/t"
+    }
+    mirror = f"public.ecr.example/signs/base@sha256:{site.digest}"
+    rows = [
+        ("as approved", ()),
+        ("one machine", (("ResourceConfig.InstanceCount", 1),)),
+        ("spot with checkpoints", (("EnableManagedSpotTraining", True),
+            ("CheckpointConfig", {"S3Uri": "s3://signs-models/checkpoints/"}))),
+        ("a GPU with disks of its own", (("ResourceConfig.VolumeKmsKeyId", GONE),
+            ("ResourceConfig.InstanceType", "ml.g5.xlarge"))),
+        ("words that look like tokens", (("HyperParameters", {"max_tokens": "512",
+            "eos_token": "</s>", "pad_token": "[PAD]", "tokenizer": "bpe"}),)),
+        ("a secret by reference", (("Environment", {"REGISTRY_PASSWORD": secret}),)),
+        ("a mirror that we named", (("AlgorithmSpecification.TrainingImage", mirror),)),
+        ("profiles to our bucket", (
+            ("ProfilerConfig", {"S3OutputPath": "s3://signs-models/profiles"}),)),
+        ("a whole day", (("StoppingCondition.MaxRuntimeInSeconds", 24 * 3600),)),
+    ]  # fmt: skip
+    vertex = [
+        ("as approved", ()),
+        ("private service connect", (("jobSpec.network", GONE),
+            ("jobSpec.pscInterfaceConfig", psc))),
+        ("a count as text", (("jobSpec.workerPoolSpecs.0.replicaCount", "2"),)),
+        ("spot", (("jobSpec.scheduling.strategy", "SPOT"),)),
+        ("a secret by reference", ((f"{container}.env", [{"name": "REGISTRY_PASSWORD",
+            "value": f"projects/{site.project}/secrets/registry/versions/1"}]),)),
+    ]  # fmt: skip
+    return [
+        Attempt(name, provider, "", change(request, *changes))
+        for provider, request, some in (
+            ("sagemaker", base, rows),
+            ("vertex", google, vertex),
+        )
+        for name, changes in some
+    ]
