@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import botocore.session
@@ -26,6 +27,7 @@ from botocore.loaders import Loader
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT
 from moto.core.authorization import enable_iam_authentication
+from moto.core.base_backend import AccountSpecificBackend
 from moto.core.botocore_stubber import MockRawResponse
 
 from securetrain import cloud_account, cloud_attacks
@@ -95,25 +97,31 @@ def account(seed: int) -> Iterator[Mock]:
 
     It is gone afterwards, also after an interrupt.
     """
-    rng = Random(seed)
-    drawn = cloud_attacks.site(rng)
-    mock = mock_aws(config=OURS)
-    mock.start()
-    try:
-        session = _session()
-        s3 = _client(session, "s3", None)
-        where = {"LocationConstraint": REGION}
-        for name in ("signs-train", "signs-models", "payroll"):
-            s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)
-        s3.put_object(Bucket="signs-train", Key="train/a.csv", Body=b"stop,1\n")
-        s3.put_object(Bucket="payroll", Key="may.csv", Body=b"somebody,1\n")
-        secrets = _client(session, "secretsmanager", None)
-        made = secrets.create_secret(Name="payroll", SecretString=drawn.secret)
-        key = _client(session, "kms", None).create_key()["KeyMetadata"]["KeyId"]
-        parts = ACCOUNT, drawn.stranger, drawn.project, key, drawn.digest, drawn.secret
-        yield Mock(Site(*parts), made["ARN"], session)
-    finally:
-        mock.stop()
+    drawn, session = cloud_attacks.site(Random(seed)), _session()
+    mock, ours = mock_aws(config=OURS), boto3.Session(botocore_session=session)
+    with (  # for lists of regions and services, moto would read the learner's settings
+        patch.object(AccountSpecificBackend, "get_session", lambda: ours),
+        patch("moto.core.utils.Session", lambda: session),
+    ):
+        mock.start()
+        try:
+            yield _furnish(drawn, session)
+        finally:
+            mock.stop()
+
+
+def _furnish(drawn: Site, session: Any) -> Mock:
+    s3 = _client(session, "s3", None)
+    where = {"LocationConstraint": REGION}
+    for name in ("signs-train", "signs-models", "payroll"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    s3.put_object(Bucket="signs-train", Key="train/a.csv", Body=b"stop,1\n")
+    s3.put_object(Bucket="payroll", Key="may.csv", Body=b"somebody,1\n")
+    secrets = _client(session, "secretsmanager", None)
+    made = secrets.create_secret(Name="payroll", SecretString=drawn.secret)
+    key = _client(session, "kms", None).create_key()["KeyMetadata"]["KeyId"]
+    parts = ACCOUNT, drawn.stranger, drawn.project, key, drawn.digest, drawn.secret
+    return Mock(Site(*parts), made["ARN"], session)
 
 
 def close(s3: Any, name: str, site: Site) -> None:
