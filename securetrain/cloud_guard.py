@@ -2,6 +2,8 @@
 
 Whoever holds an account's keys can pass by every check in git, and cannot pass by this
 one. It sees only what AWS hands it as condition keys: no image, bucket or environment.
+It does not bind the organisation's management account, and in this form it is for an
+account in which SageMaker only trains: every role passed to it is called training-….
 Source: Service Authorization Reference, actions and condition keys of SageMaker AI
 """
 
@@ -26,6 +28,7 @@ START, UPDATE, PASS = (
     "sagemaker:UpdateTrainingJob",
     "iam:PassRole",
 )
+SERVICE = "sagemaker.amazonaws.com"
 # condition key -> where the request says it
 KEYS = {
     "sagemaker:NetworkIsolation": ("EnableNetworkIsolation",),
@@ -75,7 +78,8 @@ def policy(rules: Rules) -> dict[str, Any]:
     rows = [_deny(name, START, Condition=asks) for name, asks in asked.items()]
     shell = {"Bool": {"sagemaker:EnableRemoteDebug": "true"}}
     rows.append(_deny("NoShell", [START, UPDATE], Condition=shell))
-    other = _deny("OnlyTrainingRoles", PASS) | {"NotResource": roles}
+    whom = {"StringEquals": {"iam:PassedToService": SERVICE}}
+    other = _deny("OnlyTrainingRoles", PASS, Condition=whom) | {"NotResource": roles}
     del other["Resource"]
     rows.append(other)
     return {"Version": VERSION, "Statement": [*ALL["Statement"], *rows]}
@@ -99,7 +103,7 @@ def verdict(
     here = context(request)
     calls = [(action, "*", here)]
     if "RoleArn" in request:
-        whom = {"iam:PassedToService": "sagemaker.amazonaws.com"}
+        whom = {"iam:PassedToService": SERVICE}
         calls.append((PASS, str(request["RoleArn"]), here | whom))
     decisions = [cloud_iam.decide(*call, [ALL], [guard]) for call in calls]
     refused = [d for d in decisions if d.verdict != cloud_iam.ALLOW]

@@ -43,7 +43,8 @@ def decide(
     context: condition key -> value, list of values, or None where the call surely has
     none; a key that is not there cannot be told. guards: service control policies, each
     of which must allow the call, too.
-    Raises ValueError for a policy document that AWS would not take.
+    Raises ValueError for a policy document that AWS would not take, or of another
+    version than 2012-10-17.
     """
     whole = [("identity policy", list(policies))]
     whole += [("service control policy", [guard]) for guard in guards]

@@ -30,9 +30,9 @@ from moto.core.authorization import enable_iam_authentication
 from moto.core.base_backend import AccountSpecificBackend
 from moto.core.botocore_stubber import MockRawResponse
 
-from securetrain import cloud_account, cloud_attacks
-from securetrain.cloud_attacks import REGION, Site
+from securetrain import cloud_account, cloud_requests
 from securetrain.cloud_guard import VERSION
+from securetrain.cloud_requests import REGION, Site
 
 FILES = ("config_file", "credentials_file")  # the learner's, in ~/.aws
 OURS = {"core": {"mock_credentials": False, "reset_boto3_session": False}}
@@ -97,7 +97,7 @@ def account(seed: int) -> Iterator[Mock]:
 
     It is gone afterwards, also after an interrupt.
     """
-    drawn, session = cloud_attacks.site(Random(seed)), _session()
+    drawn, session = cloud_requests.site(Random(seed)), _session()
     mock, ours = mock_aws(config=OURS), boto3.Session(botocore_session=session)
     with (  # for lists of regions and services, moto would read the learner's settings
         patch.object(AccountSpecificBackend, "get_session", lambda: ours),
@@ -130,7 +130,7 @@ def close(s3: Any, name: str, site: Site) -> None:
     s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
     on = {"Status": "Enabled"}
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=on)
-    key = cloud_attacks.key(site.account, site)
+    key = cloud_requests.key(site.account, site)
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     encrypted = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encrypted)
@@ -152,7 +152,7 @@ def allow(action: Any, resource: Any = "*", **more: Any) -> dict[str, Any]:
 def roles(site: Site) -> dict[str, dict[str, Any]]:
     """Return five policies for a job's role, from careless to careful."""
     data, models = "arn:aws:s3:::signs-train/train/*", "arn:aws:s3:::signs-models/*"
-    key = cloud_attacks.key(site.account, site)
+    key = cloud_requests.key(site.account, site)
     crypt = ["kms:Decrypt", "kms:GenerateDataKey"]
     objects = ["s3:GetObject", "s3:PutObject"]
     inside = {"StringEquals": {"aws:SourceVpce": "vpce-0a1b2c3d"}}
@@ -195,7 +195,7 @@ def steal(mock: Mock, keys: Mapping[str, str]) -> dict[str, bool]:
     secrets, sage = mock.client("secretsmanager", keys), mock.client("sagemaker", keys)
     iam = mock.client("iam", keys)
     admin = f"arn:aws:iam::{ACCOUNT}:role/admin"
-    job = cloud_attacks.tutorial(mock.site)
+    job = cloud_requests.tutorial(mock.site)
     job |= {"TrainingJobName": f"mine-{keys['AccessKeyId'][-8:]}", "RoleArn": admin}
     tries: dict[str, Callable[[], Any]] = {
         "read the data": lambda: s3.get_object(Bucket="signs-train", Key="train/a.csv"),

@@ -1,7 +1,10 @@
 """The policy of `cloud` over a Vertex AI CustomJob, as its REST interface takes it.
 
 Google's parsers read `enable_web_access` and `enableWebAccess` alike. This policy knows
-the second form only, and refuses the first as a setting that it does not know.
+the second form only, and refuses the first as a setting that it does not know. Vertex
+AI has no setting that isolates a container: what its network lets out is for firewall
+rules and VPC Service Controls, which no job's specification shows. A file for gcloud's
+`--config` names no key; write the whole CustomJob.
 """
 
 from __future__ import annotations

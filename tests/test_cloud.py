@@ -9,7 +9,14 @@ from random import Random
 
 import pytest
 
-from securetrain import cli, cloud, cloud_account, cloud_attacks, cloud_guard
+from securetrain import (
+    cli,
+    cloud,
+    cloud_account,
+    cloud_attacks,
+    cloud_guard,
+    cloud_requests,
+)
 
 SEEDS = range(3)
 PLAIN = [
@@ -31,7 +38,7 @@ PLAIN = [
 
 
 def site(seed=0):
-    return cloud_attacks.site(Random(seed))
+    return cloud_requests.site(Random(seed))
 
 
 def check(request, provider="sagemaker", seed=0):
@@ -70,7 +77,7 @@ def test_requests_are_ones_that_the_real_client_would_send():
     here = site()
     every = [*cloud_attacks.attempts(here), *cloud_attacks.honest(here)]
     requests = [one.request for one in every if one.provider == "sagemaker"]
-    for request in [*requests, cloud_attacks.tutorial(here)]:
+    for request in [*requests, cloud_requests.tutorial(here)]:
         report = ParamValidator().validate(request, shape)
         assert not report.has_errors(), report.generate_report()
 
@@ -84,7 +91,7 @@ def test_settings_that_sagemaker_has_and_the_policy_does_not_know_are_refused():
     members = set(model.operation_model("CreateTrainingJob").input_shape.members)
     assert members >= KNOWN, "a setting that SageMaker does not have"
     for name in members - KNOWN:
-        found = check(cloud_attacks.approved(site()) | {name: {}})
+        found = check(cloud_requests.approved(site()) | {name: {}})
         assert [one.path for one in found] == [(name,)]
 
 
@@ -98,8 +105,8 @@ def test_every_place_for_a_bucket_a_key_or_an_image_is_asked_about():
     values = {
         "S3Uri": "s3://stranger/",
         "S3OutputPath": "s3://stranger/",
-        "KmsKeyId": cloud_attacks.key(here.stranger, here),
-        "AlgorithmImage": cloud_attacks.image(here.stranger, f"@sha256:{here.digest}"),
+        "KmsKeyId": cloud_requests.key(here.stranger, here),
+        "AlgorithmImage": cloud_requests.image(here.stranger, f"@sha256:{here.digest}"),
         "RoleArn": f"arn:aws:iam::{here.stranger}:role/training-x",
     }
     model = botocore.session.Session().get_service_model("sagemaker")
@@ -117,7 +124,7 @@ def test_every_place_for_a_bucket_a_key_or_an_image_is_asked_about():
     tried = [found for found in places(shape) if found[0][0] in KNOWN]
     assert len(tried) >= 13
     for path, value in tried:
-        request = cloud_attacks.approved(here)
+        request = cloud_requests.approved(here)
         here_in = request
         for step, after in zip(path, path[1:], strict=False):
             empty = [] if after == 0 else {}
@@ -151,21 +158,21 @@ CLOSED = {
 
 @pytest.mark.parametrize("provider", CLOSED)
 def test_a_closed_setting_of_another_type_is_not_closed(provider):
-    base = cloud_attacks.approved(site())
+    base = cloud_requests.approved(site())
     if provider == "vertex":
-        base = cloud_attacks.approved_vertex(site())
+        base = cloud_requests.approved_vertex(site())
     for path in CLOSED[provider]:
         lists = path.endswith(("Subnets", "SecurityGroupIds"))
         for odd in [one for one in PLAIN if one is not True and not (lists and one)]:
-            changed = cloud_attacks.change(base, (path, odd))
+            changed = cloud_requests.change(base, (path, odd))
             assert check(changed, provider), (path, odd)
 
 
 @pytest.mark.parametrize("provider", CLOSED)
 def test_no_type_anywhere_crashes_the_policy(provider):
-    base = cloud_attacks.approved(site())
+    base = cloud_requests.approved(site())
     if provider == "vertex":
-        base = cloud_attacks.approved_vertex(site())
+        base = cloud_requests.approved_vertex(site())
 
     def paths(value, path=()):
         parts = enumerate(value) if isinstance(value, list) else value.items()
@@ -178,7 +185,7 @@ def test_no_type_anywhere_crashes_the_policy(provider):
         check(odd, provider)
         for path in paths(base):
             dotted = ".".join(map(str, path))
-            check(cloud_attacks.change(base, (dotted, odd)), provider)
+            check(cloud_requests.change(base, (dotted, odd)), provider)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +205,7 @@ def test_no_type_anywhere_crashes_the_policy(provider):
     ],
 )
 def test_tricks_with_spelling(change, path):
-    request = cloud_attacks.change(cloud_attacks.approved(site()), change)
+    request = cloud_requests.change(cloud_requests.approved(site()), change)
     assert path in [cloud.dotted(one.path) for one in check(request)]
 
 
@@ -209,14 +216,14 @@ def test_a_registry_is_a_folder_not_a_beginning():
 
 
 def test_whoever_names_nothing_owns_nothing():
-    found = cloud.findings(cloud_attacks.approved(site()), "sagemaker", cloud.Rules())
+    found = cloud.findings(cloud_requests.approved(site()), "sagemaker", cloud.Rules())
     assert {one.question for one in found} == {"who", "keys", "image", "data"}
     with pytest.raises(ValueError, match="azure"):
         cloud.findings({}, "azure", cloud.Rules())
 
 
 def test_drift_names_what_changed_and_forgives_what_is_off():
-    request = cloud_attacks.approved(site())
+    request = cloud_requests.approved(site())
     running = copy.deepcopy(request) | {"EnableManagedSpotTraining": False, "Tags": []}
     assert cloud.drift(request, running) == []
     assert cloud.digest(request) == cloud.digest(dict(reversed(request.items())))
@@ -238,7 +245,7 @@ def test_drift_names_what_changed_and_forgives_what_is_off():
 
 def test_buckets():
     here = site()
-    key = cloud_attacks.key(here.account, here)
+    key = cloud_requests.key(here.account, here)
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     row = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{here.account}:root"}}
     good = {
@@ -254,7 +261,7 @@ def test_buckets():
         {"versioning": {"Status": "Suspended"}},
         {"encryption": {}},
         {"encryption": {"Rules": [{"ApplyServerSideEncryptionByDefault": default | {
-            "KMSMasterKeyID": cloud_attacks.key(here.stranger, here)}}]}},
+            "KMSMasterKeyID": cloud_requests.key(here.stranger, here)}}]}},
         *({"policy": {"Statement": row | {"Principal": who}}}
           for who in ("*", {"AWS": "*"}, {"AWS": ["x", "*"]}, theirs, {"x": 3}, None,
                       [theirs])),
@@ -281,13 +288,13 @@ def flags(here):
 
 def test_the_command_names_file_and_line(tmp_path, capsys):
     here = site()
-    good = write(tmp_path / "good.json", cloud_attacks.approved(here))
-    google = write(tmp_path / "google.json", cloud_attacks.approved_vertex(here))
+    good = write(tmp_path / "good.json", cloud_requests.approved(here))
+    google = write(tmp_path / "google.json", cloud_requests.approved_vertex(here))
     assert cli.main(["cloud", "check", *flags(here), good, google]) == 0
     assert "2 files checked, 0 settings refused" in capsys.readouterr().out
     bad = write(
         tmp_path / "bad.json",
-        cloud_attacks.approved(here) | {"EnableNetworkIsolation": False},
+        cloud_requests.approved(here) | {"EnableNetworkIsolation": False},
     )
     line = 1 + Path(bad).read_text().splitlines().index(
         ' "EnableNetworkIsolation": false,'
@@ -340,7 +347,7 @@ def test_wrong_use(tmp_path, capsys):
 
 def test_the_command_writes_the_guard_and_loads_nothing_heavy(tmp_path):
     here = site()
-    job = write(tmp_path / "job.json", cloud_attacks.approved(here))
+    job = write(tmp_path / "job.json", cloud_requests.approved(here))
     line = ["guard", "--account", here.account]
     code = (
         "import sys; from securetrain import cli; "
@@ -351,6 +358,7 @@ def test_the_command_writes_the_guard_and_loads_nothing_heavy(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.stderr == "[]\n"
+    assert len("".join(ran.stdout.split())) < 5120, "AWS takes no longer ones"
     written = json.loads(ran.stdout[ran.stdout.index("{") :])
     assert written == cloud_guard.policy(cloud.Rules(frozenset((here.account,))))
 
@@ -371,12 +379,12 @@ def test_as_a_hook_the_bad_commit_is_blocked(tmp_path):
         f"{sys.executable} -m securetrain.cli cloud check {' '.join(flags(here))}\n"
     )
     hook.chmod(0o755)
-    write(tmp_path / "signs.job.json", cloud_attacks.tutorial(here))
+    write(tmp_path / "signs.job.json", cloud_requests.tutorial(here))
     git("add", ".")
     refused = git("commit", "-qm", "bad")
     assert refused.returncode and "signs.job.json:" in refused.stderr
     assert git("log", "--oneline").returncode, "the bad commit is in the history"
-    write(tmp_path / "signs.job.json", cloud_attacks.approved(here))
+    write(tmp_path / "signs.job.json", cloud_requests.approved(here))
     git("add", ".")
     passed = git("commit", "-qm", "good")
     assert passed.returncode == 0, passed.stderr

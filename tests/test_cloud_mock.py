@@ -9,9 +9,9 @@ import pytest
 from securetrain import (
     cloud,
     cloud_account,
-    cloud_attacks,
     cloud_iam,
     cloud_mock,
+    cloud_requests,
 )
 
 
@@ -55,8 +55,8 @@ def settings():
 def test_a_thief_and_what_moto_and_the_evaluator_say(alone):
     with cloud_mock.account(1) as mock:
         assert "moto" in cloud_mock.versions()
-        needs = cloud_account.needed(mock.site, cloud_attacks.REGION)
-        thefts = cloud_account.theft(mock.site, cloud_attacks.REGION)
+        needs = cloud_account.needed(mock.site, cloud_requests.REGION)
+        thefts = cloud_account.theft(mock.site, cloud_requests.REGION)
         thefts["read a secret"] = "secretsmanager:GetSecretValue", mock.secret
         cloud_mock.make_role(mock, "admin", cloud_mock.document(cloud_mock.allow("*")))
         mock.client("iam").create_user(UserName="x")
@@ -76,6 +76,9 @@ def test_a_thief_and_what_moto_and_the_evaluator_say(alone):
                     differ.setdefault(name, []).append(call)
             wrong = cloud_account.role_findings(read, needs, thefts, outside)
             assert bool(wrong) == (name != "least"), (name, wrong)
+        jobs_only = cloud_mock.document(cloud_mock.allow("sagemaker:CreateTrainingJob"))
+        keys = cloud_mock.make_role(mock, "starter", jobs_only)
+        assert cloud_mock.steal(mock, keys)["start a job"], "moto asks for PassRole now"
         # moto passes over NotResource in a Deny, and over conditions
         assert set(differ) == {"deny the rest", "inside only"}
         assert differ["deny the rest"] == ["read the payroll"]
@@ -85,13 +88,13 @@ def test_a_thief_and_what_moto_and_the_evaluator_say(alone):
 def test_jobs_are_kept_and_their_drift_is_seen(alone):
     with cloud_mock.account(2) as mock:
         sage = mock.client("sagemaker")
-        open_job = cloud_attacks.tutorial(mock.site) | {"TrainingJobName": "open"}
+        open_job = cloud_requests.tutorial(mock.site) | {"TrainingJobName": "open"}
         sage.create_training_job(**open_job)
         described = sage.describe_training_job(TrainingJobName="open")
         secret = described["HyperParameters"]["registry_password"]
         assert secret == mock.site.secret
-        closed = cloud_attacks.approved(mock.site)
-        changed = cloud_attacks.change(closed, ("EnableNetworkIsolation", False))
+        closed = cloud_requests.approved(mock.site)
+        changed = cloud_requests.change(closed, ("EnableNetworkIsolation", False))
         sage.create_training_job(**changed)
         runs = cloud_account.settings(
             sage.describe_training_job(TrainingJobName="signs-1")
@@ -138,7 +141,7 @@ def test_the_mock_ends_when_interrupted(alone):
 
 
 def test_a_real_account_is_read_only_when_asked(alone, monkeypatch):
-    rules = cloud_attacks.site(Random(0)).rules
+    rules = cloud_requests.site(Random(0)).rules
     monkeypatch.delenv(cloud_account.SWITCH, raising=False)
     assert cloud_account.real(rules) is None
     monkeypatch.setenv(cloud_account.SWITCH, "yes")
@@ -153,13 +156,13 @@ def test_a_configured_account_is_only_read(monkeypatch):
     for name in [n for n in os.environ if n.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(cloud_account.SWITCH, "aws")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", cloud_attacks.REGION)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", cloud_requests.REGION)
     called = []
     with mock_aws():
         import boto3
 
-        here = cloud_attacks.site(Random(0))
-        boto3.client("sagemaker").create_training_job(**cloud_attacks.tutorial(here))
+        here = cloud_requests.site(Random(0))
+        boto3.client("sagemaker").create_training_job(**cloud_requests.tutorial(here))
         boto3.setup_default_session()
         events = boto3.DEFAULT_SESSION._session.get_component("event_emitter")
         events.register("before-call", lambda model, **_: called.append(model.name))
