@@ -42,6 +42,8 @@ PASSWORD = re.compile(
 )
 TOKEN = re.compile(r"(?i)(.*[_.-])?token")
 OPAQUE = re.compile(r"[\w+/=.~!@#$%^&*-]{8,}")  # `</s>` is a token, but no secret
+SHELL = re.compile(r"(.*/)?((ba|da|z|k|a)?sh|python[0-9.]*|perl|ruby|node)")
+INLINE = re.compile(r"-[A-Za-z]*[ce]")  # -c, -lc, -cCODE, -e
 REFERENCE = re.compile(
     r"arn:aws[a-z-]*:(secretsmanager|ssm):\S+|projects/[^/\s]+/secrets/\S+"
 )
@@ -168,6 +170,19 @@ def image(value: Any, path: Path, ours: bool, rules: Rules) -> Found:
     if not ours and not any(welcome(value, name) for name in rules.registries):
         wrong = f"{value:.80} comes from a registry that is not ours"
         yield Finding(path, "image", wrong, "copy it to ours, or name it: --registry")
+
+
+def inline(words: Any, path: Path) -> Found:
+    """Ask of a command: does it bring code that is in no image?
+
+    An interpreter with an option that may be -c or -e, anywhere: `-W x.py -c` is one.
+    """
+    given = words if isinstance(words, list) else []
+    parts = " ".join(str(one) for one in given).split()  # env -S splits, too
+    shells = [one for one in parts if SHELL.fullmatch(one)]
+    if shells and any(INLINE.match(one) for one in parts):
+        wrong = "code in the request passes by the image that was reviewed"
+        yield Finding(path, "image", wrong, "put a script into the image, and name it")
 
 
 def welcome(name: str, registry: str) -> bool:

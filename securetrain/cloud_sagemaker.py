@@ -178,6 +178,9 @@ def _image(request: Mapping, rules: Rules) -> Found:
         match = ECR.match(value) if isinstance(value, str) else None
         ours = bool(match) and match[1] in rules.accounts
         yield from cloud.image(value, path, ours, rules)
+    path = ("AlgorithmSpecification", "ContainerEntrypoint")
+    words = _rows(get(spec, path[-1])) + _rows(get(spec, "ContainerArguments"))
+    yield from cloud.inline(words, path)
     if code := get(request, "HyperParameters", CODE):
         wrong = f"the code is fetched from {code!r:.80}, and can be replaced there"
         write = "put the code into the image"
@@ -200,6 +203,11 @@ def _data(request: Mapping, rules: Rules) -> Found:
                 yield Finding(path, "data", wrong, "use ours, or name it: --account")
     for number, channel in enumerate(_rows(request.get("InputDataConfig"))):
         path = ("InputDataConfig", number, "DataSource", "FileSystemDataSource")
+        kind = get(channel, "DataSource", "S3DataSource", "S3DataType")
+        if kind not in (None, "S3Prefix"):  # a manifest may name any bucket
+            wrong = "what a list names is not in this request"
+            at = (*path[:3], "S3DataSource", "S3DataType")
+            yield Finding(at, "data", wrong, "write S3Prefix")
         source = get(channel, *path[2:])
         if source is not None and get(source, "FileSystemAccessMode") != "ro":
             wrong = "the job may change the data it learns from"

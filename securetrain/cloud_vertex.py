@@ -153,6 +153,9 @@ def _container(part: Any, path: Path, known: frozenset[str], rules: Rules) -> Fo
     for number, row in enumerate(env if isinstance(env, list) else []):
         at = (*path, "env", number)
         yield from cloud.secret(str(get(row, "name")), get(row, "value"), at)
+    words = [get(part, name) for name in ("command", "args")]
+    words = [one for some in words if isinstance(some, list) for one in some]
+    yield from cloud.inline(words, (*path, "command"))
     for name in ("command", "args"):
         yield from arguments(get(part, name), (*path, name))
 

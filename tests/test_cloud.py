@@ -209,6 +209,31 @@ def test_tricks_with_spelling(change, path):
     assert path in [cloud.dotted(one.path) for one in check(request)]
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["bash", "-c", "x"], True),
+        (["/usr/bin/env", "sh", "-lc", "x"], True),
+        (["python3.11", "-c", "x"], True),
+        (["perl", "-e", "x"], True),
+        (["python", "-cimport os", "x"], True),
+        (["python", "-W", "x.py", "-c", "y"], True),
+        (["env", "-S", "bash -c x"], True),
+        (["python", "-m", "trainer", "--epochs=3", "--code", "x"], False),
+        (["python", "train.py", "-c", "config.yaml"], True),  # a price of being strict
+        (["bash", "train.sh"], False),
+        (["train", "--config=c.yaml", "-e"], False),
+        ("bash -c x", False),  # no list: SageMaker's client refuses it
+    ],
+)
+def test_code_in_a_command(words, refused):
+    request = cloud_requests.change(
+        cloud_requests.approved(site()),
+        ("AlgorithmSpecification.ContainerEntrypoint", words),
+    )
+    assert bool(check(request)) == refused
+
+
 def test_a_registry_is_a_folder_not_a_beginning():
     assert cloud.welcome("host/team/x@sha256:1", "host/team")
     assert not cloud.welcome("host/team2/x@sha256:1", "host/team")
