@@ -41,8 +41,8 @@ def decide(
     """Say whether a call is allowed by identity policies, and by guards above them.
 
     context: condition key -> value, list of values, or None where the call surely has
-    none; a key that is not there cannot be told. guards: service control policies, each
-    of which must allow the call, too.
+    none; a key that is not there cannot be told. guards: one service control policy for
+    each level of the organisation; each must allow the call, too.
     Raises ValueError for a policy document that AWS would not take, or of another
     version than 2012-10-17.
     """

@@ -96,10 +96,8 @@ def _reach(spec: Mapping, base: Path) -> Found:
         yield Finding((*base, "network"), "reach", wrong, write)
     for name in ("enableWebAccess", "enableDashboardAccess"):
         if spec.get(name) not in (None, False):
-            wrong = "it opens a shell in the container"
-            wrong = (
-                wrong if name == "enableWebAccess" else "it opens a page into the job"
-            )
+            what = "a shell in" if name == "enableWebAccess" else "a page into"
+            wrong = f"it opens {what} the container"
             yield Finding((*base, name), "reach", wrong, "write false")
 
 
@@ -112,9 +110,7 @@ def _keys(job: Mapping, rules: Rules) -> Found:
         write = "write projects/P/locations/L/keyRings/R/cryptoKeys/K beside jobSpec"
         yield Finding(path, "keys", wrong, write)
     elif match[1] not in rules.projects:
-        wrong = (
-            f"the key is in project {match[1]:.40}, which can take it away or keep it"
-        )
+        wrong = f"the key is in project {match[1]:.40}, which is not ours"
         yield Finding(path, "keys", wrong, "use a key of ours")
 
 
