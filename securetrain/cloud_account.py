@@ -35,7 +35,8 @@ def theft(site: Any, region: str) -> dict[str, Call]:
     """Return what a thief would do with the role of a job."""
     account = site.account
     admin = f"arn:aws:iam::{account}:role/admin"
-    secret = f"arn:aws:secretsmanager:{region}:{account}:secret:payroll-{site.digest[:6]}"
+    kept = f"arn:aws:secretsmanager:{region}:{account}:secret"
+    secret = f"{kept}:payroll-{site.digest[:6]}"
     job = f"arn:aws:sagemaker:{region}:{account}:training-job/mine"
     drop = f"arn:aws:s3:::drop-{site.stranger}/loot"
     return {

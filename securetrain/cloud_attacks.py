@@ -190,7 +190,8 @@ def honest(site: Site) -> list[Attempt]:
     """Return requests of colleagues that must pass; their `question` is empty."""
     base, google = approved(site), approved_vertex(site)
     container = "jobSpec.workerPoolSpecs.0.containerSpec"
-    secret = f"arn:aws:secretsmanager:{REGION}:{site.account}:secret:registry-{site.digest[:6]}"
+    kept = f"arn:aws:secretsmanager:{REGION}:{site.account}:secret"
+    secret = f"{kept}:registry-{site.digest[:6]}"
     psc = {
         "networkAttachment": f"projects/{site.project}/regions/r/networkAttachments/t"
     }
