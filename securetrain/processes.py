@@ -1,0 +1,102 @@
+"""Programs that are started, read within bounds, and ended by their own id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+KEPT = 1 << 20  # bytes of each stream that are kept; the rest is read and dropped
+
+
+class Kept(threading.Thread):
+    """Reads a stream to its end, keeps its first bytes, and closes it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.stream, self.data, self.truncated = stream, b"", False
+        self.start()
+
+    def run(self) -> None:
+        with suppress(OSError, ValueError), self.stream:
+            while block := self.stream.read1(1 << 16):
+                room = KEPT - len(self.data)
+                self.data += block[:room]
+                self.truncated |= len(block) > room
+
+    @property
+    def text(self) -> str:
+        """What is kept, as text."""
+        return self.data.decode("utf-8", "replace")
+
+
+@dataclass
+class Service:
+    """A program that runs; `output` is what it has said up to now."""
+
+    process: subprocess.Popen[bytes]
+    streams: tuple[Kept, ...]
+    log: Path | None = None  # runc's own
+
+    @property
+    def pid(self) -> int:
+        """The process that holds the sandbox: it ends when this one is ended."""
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        """What it wrote to stdout, then to stderr, as far as it is kept."""
+        return "".join(stream.text for stream in self.streams[:2])
+
+
+@contextmanager
+def running(line: list[str], stdin: bytes, *shared: int) -> Iterator[Service]:
+    """Start a program with no environment but a PATH, and end it whatever happens.
+
+    shared: numbers of open files that it gets besides
+    """
+    process = subprocess.Popen(
+        line,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=shared,
+        start_new_session=True,  # a group of its own, which `end` ends
+        env={"PATH": f"{os.environ.get('PATH', '')}:/usr/bin:/bin:/usr/sbin:/sbin"},
+        cwd="/",
+    )
+    try:
+        with suppress(OSError), process.stdin as pipe:
+            pipe.write(stdin)
+        service = Service(process, (Kept(process.stdout), Kept(process.stderr)))
+        yield service
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a program with its group; the kernel then ends all that it started."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(service: Service, port: int, seconds: float) -> None:
+    """Wait until a service answers. Raises TimeoutError when it does not, or ends."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and service.process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    ended = service.process.poll()
+    why = "is not up in time" if ended is None else f"ended with {ended}"
+    raise TimeoutError(f"port {port}: {why}. It said: {service.output[-600:].strip()}")
