@@ -20,6 +20,7 @@ COMMANDS = {
     "secrets": ("securetrain.secrets_command", "scan files, read an audit log"),
     "dependencies": ("securetrain.dependencies_command", "check pins, list packages"),
     "cloud": ("securetrain.cloud_command", "refuse jobs that leave something open"),
+    "cluster": ("securetrain.cluster_command", "judge Kubernetes manifests"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 

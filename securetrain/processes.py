@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,11 +58,17 @@ class Service:
 
 
 @contextmanager
-def running(line: list[str], stdin: bytes, *shared: int) -> Iterator[Service]:
+def running(
+    line: list[str],
+    stdin: bytes,
+    *shared: int,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
     """Start a program with no environment but a PATH, and end it whatever happens.
 
-    shared: numbers of open files that it gets besides
+    shared: numbers of open files that it gets besides; environment: added to PATH
     """
+    path = f"{os.environ.get('PATH', '')}:/usr/bin:/bin:/usr/sbin:/sbin"
     process = subprocess.Popen(
         line,
         stdin=subprocess.PIPE,
@@ -70,7 +76,7 @@ def running(line: list[str], stdin: bytes, *shared: int) -> Iterator[Service]:
         stderr=subprocess.PIPE,
         pass_fds=shared,
         start_new_session=True,  # a group of its own, which `end` ends
-        env={"PATH": f"{os.environ.get('PATH', '')}:/usr/bin:/bin:/usr/sbin:/sbin"},
+        env={"PATH": path, **(environment or {})},
         cwd="/",
     )
     try:

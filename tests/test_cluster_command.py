@@ -1,0 +1,177 @@
+"""`securetrain cluster` on files of another repository, and as a hook before a commit."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from securetrain import (
+    cli,
+    cluster_attacks,
+    cluster_check,
+    cluster_files,
+    escalation,
+    netpol,
+    pod_security,
+    quotas,
+    rbac,
+)
+from securetrain.cluster_attacks import CARELESS, HARDENED
+
+ROOT = Path(cluster_files.__file__).parents[1]
+
+
+def test_careless_is_refused_with_file_and_line(capsys):
+    assert cli.main(["cluster", "check", str(CARELESS)]) == 1
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert len(lines) > 20
+    assert all(line.startswith(f"{CARELESS}:") for line in lines)
+    assert {line.split(": ")[1] for line in lines} == set(cluster_check.LAYERS)
+    assert "kubernetes-validate 1." in said.out and "regopy 1." in said.out
+
+
+def test_hardened_passes_and_can_do_its_work(capsys):
+    assert cli.main(["cluster", "check", str(HARDENED)]) == 0
+    assert " 0 found" in capsys.readouterr().out
+    manifests = cluster_files.read(HARDENED)
+    pods = {pod.manifest.name: pod for pod in pod_security.pods(manifests)}
+    ends = {name: netpol.endpoint(pod) for name, pod in pods.items()}
+    rules, spaces = netpol.policies(manifests), netpol.namespaces(manifests)
+    assert netpol.allowed(rules, spaces, ends["train"], ends["store"], 9000)
+    dns = netpol.Endpoint("dns", "kube-system", {"k8s-app": "kube-dns"})
+    assert netpol.allowed(rules, spaces, ends["train"], dns, 53, "UDP")
+    limits = quotas.specs(manifests, "ResourceQuota", "training")
+    ranges = quotas.specs(manifests, "LimitRange", "training")
+    assert quotas.admit(pods["train"].spec, limits, ranges).admitted
+    ways = escalation.who(manifests, "training", rbac.request("read", "secrets"))
+    assert [str(way.subject) for way in ways] == ["Group operators"]
+
+
+def test_every_change_is_seen_but_those_that_none_can_see():
+    for name in cluster_attacks.CHANGES:
+        try:
+            manifests = cluster_files.take(cluster_attacks.changed(name))
+            found = bool(cluster_check.findings(manifests))
+        except cluster_files.ClusterError:
+            found = True
+        assert found is (name not in cluster_attacks.PASSES), name
+
+
+def test_who(capsys):
+    words = ["cluster", "who", "read", "secrets", "-n", "training"]
+    assert cli.main([*words, str(CARELESS)]) == 1
+    said = capsys.readouterr().out
+    assert "ServiceAccount training/trainer: may get secrets" in said
+    assert "by a detour: Group interns" in said
+    assert cli.main([*words, str(HARDENED)]) == 1
+    assert cli.main([*words, str(HARDENED), "--except", "Group operators"]) == 0
+    assert cli.main([*words, str(HARDENED), "--except", "Group nobody"]) == 1
+    assert "cannot anyway: Group nobody" in capsys.readouterr().out
+    words = ["cluster", "who", "create", "pods/exec", "-n", "storage", str(HARDENED)]
+    assert cli.main(words) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "no-such-folder"],
+        ["who", "read", "secret", "-n", "a", str(HARDENED)],
+        ["who", "read", "secrets", "-n", "a", "no-such-folder"],
+    ],
+)
+def test_wrong_use(words, capsys):
+    assert cli.main(["cluster", *words]) == 2
+    assert "expected" in capsys.readouterr().err or "secret" in words
+
+
+@pytest.mark.parametrize(
+    "words", [["check"], ["who", "read"], ["check", "--level", "x", "a"]]
+)
+def test_wrong_words(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["cluster", *words])
+    assert stopped.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["{{ .Values.a }}: {{ x }}", "kind: Pod", "", "\x00", "a: &a [*a]", "? [a]\n: b"],
+)
+def test_what_cannot_be_read_never_passes(broken, tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text(broken)
+    if broken:
+        shutil.copy(HARDENED, tmp_path / "b.yaml")
+    status = cli.main(["cluster", "check", str(tmp_path)])
+    said = capsys.readouterr()
+    assert status == 1 and ("a.yaml" if broken else "no object") in said.err
+
+
+def test_a_missing_engine_is_no_pass(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "regopy", None)
+    pod_security._engine.cache_clear()
+    try:
+        assert cli.main(["cluster", "check", str(HARDENED)]) == 2
+    finally:
+        monkeypatch.undo()
+        pod_security._engine.cache_clear()
+    assert "pip install regopy" in capsys.readouterr().err
+
+
+def test_the_command_is_light():
+    text = "import sys; from securetrain.cli import main; main(sys.argv[1:]);"
+    text += "assert not {'torch', 'IPython', 'numpy'} & set(sys.modules)"
+    line = [sys.executable, "-c", text, "cluster", "check", str(HARDENED)]
+    subprocess.run(line, check=True, capture_output=True, cwd=ROOT)
+
+
+def test_as_a_hook(tmp_path):
+    """pre-commit blocks the commit of careless manifests, and lets hardened pass."""
+    hook = f"""repos:
+  - repo: local
+    hooks:
+      - id: cluster
+        name: cluster
+        language: system
+        entry: {sys.executable} -m securetrain.cli cluster check k8s
+        files: ^k8s/
+        pass_filenames: false
+"""
+    (tmp_path / ".pre-commit-config.yaml").write_text(hook)
+    (tmp_path / "k8s").mkdir()
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = os.environ | {
+        "HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "PRE_COMMIT_HOME": str(home / "pre-commit"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example.org",
+    }
+
+    def run(*words):
+        return subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+
+    assert run("git", "init", "-q").returncode == 0
+    install = run(sys.executable, "-m", "pre_commit", "install")
+    assert install.returncode == 0, install.stderr
+
+    def commit(source):
+        shutil.copy(source, tmp_path / "k8s" / "all.yaml")
+        run("git", "add", ".")
+        return run("git", "commit", "-qm", "manifests")
+
+    blocked = commit(CARELESS)
+    assert blocked.returncode != 0
+    assert "k8s/all.yaml:36: pods:" in blocked.stderr + blocked.stdout
+    passed = commit(HARDENED)
+    assert passed.returncode == 0, passed.stderr
