@@ -1,4 +1,4 @@
-"""`securetrain cluster` on files of another repository, and as a hook before a commit."""
+"""`securetrain cluster` on files of another repository, and as a hook on a commit."""
 
 import os
 import shutil
