@@ -1,4 +1,4 @@
-"""A cluster is asked only when its owner named it; a stand-in for kubectl takes notes."""
+"""A cluster is asked only when its owner named it; a stand-in takes notes."""
 
 import os
 

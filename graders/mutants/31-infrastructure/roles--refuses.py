@@ -1,0 +1,8 @@
+"""Refuses every need.
+
+says: You refuse needs
+"""
+
+
+def roles(account, needs):
+    raise ValueError("no")
