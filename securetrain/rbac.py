@@ -7,6 +7,7 @@ roads that lead round it are in `escalation`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,8 +198,13 @@ def grants(manifests: Iterable[Manifest]) -> list[Grant]:
 
 def roles(manifests: Iterable[Manifest]) -> list[Manifest]:
     """Return the roles of a cluster, Kubernetes' own first."""
-    own = [Manifest(one.data, one) for one in plain_yaml.read_file(OWN)]
-    return own + [one for one in manifests if one.kind in ("Role", "ClusterRole")]
+    ours = [one for one in manifests if one.kind in ("Role", "ClusterRole")]
+    return [*_own(), *ours]
+
+
+@functools.cache
+def _own() -> tuple[Manifest, ...]:
+    return tuple(Manifest(one.data, one) for one in plain_yaml.read_file(OWN))
 
 
 def _roles_of(binding: Manifest, roles: Sequence[Manifest]) -> list[Manifest]:

@@ -1,6 +1,6 @@
 """Names nobody.
 
-says: You miss
+says: A ClusterRoleBinding
 """
 
 
