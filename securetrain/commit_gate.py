@@ -84,17 +84,17 @@ def read_policy(content: bytes, source: str = POLICY) -> Policy:
 
 
 def _guarded(table: Any, where: str) -> Guarded:
-    wanted = {"folder", "release", "name", "key"}
+    wanted = {"folder", "release", "name", "signer"}
     if not isinstance(table, dict) or table.keys() != wanted:
         raise ValueError(f"{where}: expected {', '.join(sorted(wanted))}")
     if not all(isinstance(text, str) and text.strip("/") for text in table.values()):
         raise ValueError(f"{where}: expected texts that are not empty")
     try:
-        key = bytes.fromhex(table["key"])
+        key = bytes.fromhex(table["signer"])
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise ValueError(f"{where}: key: expected 64 hex digits")
+        raise ValueError(f"{where}: signer: expected 64 hex digits")
     folder, release = (table[name].strip("/") for name in ("folder", "release"))
     if f"{release}/".startswith(f"{folder}/"):
         raise ValueError(f"{where}: the release must lie outside the folder")

@@ -56,9 +56,10 @@ class Taint:
         dotted = ".".join(path)
         if name == "github":
             return dotted if _strange(rest) else ""
-        if name == "env" and rest:
-            known = self.env if rest[0] == "*" else {rest[0]: self.env.get(rest[0], "")}
-            return _via(dotted, known.values())
+        if name == "env":
+            every = rest[:1] in ((), ("*",))
+            names = list(self.env) if every else [rest[0], "*"]
+            return _via(dotted, [self.env.get(name, "") for name in names])
         if name == "steps":
             return _via(dotted, _matching(self.outputs, rest))
         if name == "needs":
@@ -124,6 +125,7 @@ def find(file: File) -> Iterator[tuple[Place, str]]:
 
     Raises WorkflowError for an expression that cannot be read.
     """
+    _read_all(file)
     top = Taint()
     called = "workflow_call" in file.triggers() if not file.is_action else True
     if called:
@@ -143,6 +145,29 @@ def find(file: File) -> Iterator[tuple[Place, str]]:
         for output, text in (job.get("outputs") or {}).items():
             if how := taint.text(text, file.where(*place, "outputs")):
                 done[name.lower(), str(output).lower()] = how
+
+
+def _read_all(file: File) -> None:
+    """Raise WorkflowError unless every expression of the file can be read."""
+    for _ in _all_trees(file.data.get("env"), file.where("env")):
+        pass
+    for name, job in file.jobs.items():
+        _read_if(job, file.where("jobs", name))
+        for key, part in job.items():
+            if key != "steps":
+                list(_all_trees(part, file.where("jobs", name, key)))
+    for step in file.steps():
+        where = file.where(*step.place)
+        _read_if(step.data, where)
+        list(_all_trees(step.data, where))
+
+
+def _read_if(data: Mapping[str, Any], where: str) -> None:
+    if isinstance(text := data.get("if"), str):
+        try:
+            expressions.condition(text)
+        except ExpressionError as error:
+            raise WorkflowError(f"{where}: {error}") from None
 
 
 def _all_trees(data: Any, where: str) -> Iterator[Tree]:
