@@ -21,7 +21,6 @@ from typing import Any
 from securetrain import gate, key_scanners, manifests, provenance, workflow_files
 from securetrain.archives import Refused
 from securetrain.commits import Commit
-from securetrain.paths import tool
 from securetrain.provenance import Release, Seen, Trust
 from securetrain.provenance_command import MANIFEST, SIGNATURE
 from securetrain.workflows import check, is_workflow
@@ -121,13 +120,15 @@ def _actions(table: Any, source: str) -> dict[str, tuple[str, ...]] | None:
 # --- The gate ----------------------------------------------------------------------
 
 
-def decide(commit: Commit, policy: Policy) -> list[str]:
+def decide(commit: Commit, policy: Policy, gitleaks: bool = False) -> list[str]:
     """Return why a commit is refused, one line each; nothing when it may come in.
 
+    gitleaks: ask that tool for its forms of key, too; a missing one refuses
     A check that raises an error which nobody foresaw refuses, too.
     """
     found: list[str] = []
-    for ask in (_rules, _names, _workflows, _secrets, _data, _models):
+    more = (_gitleaks,) if gitleaks else ()
+    for ask in (_rules, _names, _workflows, _secrets, *more, _data, _models):
         try:
             found += ask(commit, policy)
         except Refused as refused:
@@ -160,12 +161,7 @@ def _workflows(commit: Commit, policy: Policy) -> Iterator[str]:
 
 
 def _secrets(commit: Commit, policy: Policy) -> Iterator[str]:
-    """Yield what looks like a key; gitleaks is asked, too, where it is installed.
-
-    Its settings in the repository, and its word to look away, count for nothing here.
-    """
-    changed = sorted(commit.changed & set(commit.files))
-    for path in changed:
+    for path in sorted(commit.changed & set(commit.files)):
         content = commit.files[path]
         try:
             for value in key_scanners.find(content):
@@ -173,8 +169,14 @@ def _secrets(commit: Commit, policy: Policy) -> Iterator[str]:
                 yield f"{path}:{line}: secret: {value[:4]}… looks like a key"
         except key_scanners.Unread as error:
             yield f"{path}:1: secret: cannot be scanned: {error}"
-    if not changed or not tool("gitleaks"):
-        return
+
+
+def _gitleaks(commit: Commit, policy: Policy) -> Iterator[str]:
+    """Yield what gitleaks finds.
+
+    Its settings in the repository, and its word to look away, count for nothing here.
+    """
+    changed = sorted(commit.changed & set(commit.files))
     with tempfile.TemporaryDirectory(prefix="securetrain-") as scratch:
         for number, path in enumerate(changed):
             text = commit.files[path].replace(b"gitleaks:allow", b"gitleaks-allow")

@@ -8,7 +8,8 @@
 `check` reads workflows and actions made of steps. `gate` judges the staged commit, or
 each commit since another: workflows, keys, signed data, signed models. Its rules are
 .securetrain/policy.toml as the commit before has them (`--since`: that commit); or
-those of `--policy FILE`. Without a policy it looks at workflows and keys alone.
+those of `--policy FILE`. Without a policy it looks at workflows and keys alone. Keys
+are of three forms, as for `securetrain secrets scan`; `--gitleaks` asks for many more.
 
 Exit status: 0 nothing found; 1 something is refused; 2 wrong use, or unreadable.
 """
@@ -22,7 +23,6 @@ from pathlib import Path
 
 from securetrain import commit_gate, commits, workflows
 from securetrain.commit_gate import POLICY, Policy
-from securetrain.paths import tool
 
 
 def check(options: argparse.Namespace) -> int:
@@ -51,11 +51,9 @@ def gate(options: argparse.Namespace) -> int:
         asked = [commits.staged(repository)]
         first = asked[0].before
     policy = _policy(options.policy, first.get(POLICY))
-    if not tool("gitleaks"):
-        print("gitleaks is not installed: its forms of key are not looked for")
     refused = 0
     for commit in asked:
-        found = commit_gate.decide(commit, policy)
+        found = commit_gate.decide(commit, policy, options.gitleaks)
         refused += bool(found)
         for line in found:
             shown = line.encode("utf-8", "backslashreplace").decode()
@@ -89,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     one = parts.add_parser("gate", help="judge the staged commit, or those since one")
     one.add_argument("--since", default="", metavar="COMMIT")
     one.add_argument("--policy", type=Path, help="rules kept outside the repository")
+    one.add_argument("--gitleaks", action="store_true", help="ask gitleaks, too")
     one.add_argument("--repository", type=Path, default=Path("."))
     one.set_defaults(do=gate)
     return whole
