@@ -200,6 +200,14 @@ def test_a_key_deep_inside(house):
     refused(house, "notes.bin:1: secret: cannot be scanned")
 
 
+def test_a_signature_that_starts_as_an_archive_does(house):
+    """One in 22,000 does; it is no archive, and cannot hide anything."""
+    house.write({"release/data/manifest.sig": b"\x78\x9c" + bytes(62)})
+    refused(house, "data (signature)")
+    house.write({"release/data/manifest.sig": b"\x78\x9c" + bytes(90)})
+    refused(house, "manifest.sig:1: secret: cannot be scanned", "data (signature)")
+
+
 def test_words_that_switch_gitleaks_off_change_nothing(house):
     if not paths.tool("gitleaks"):
         pytest.skip("gitleaks is not installed")
