@@ -1,0 +1,8 @@
+"""Returns the settings as they are.
+
+says: an exploit is left with
+"""
+
+
+def harden(settings, needs):
+    return copy.deepcopy(settings)
