@@ -3,6 +3,8 @@
 says: Keep every step, in its order
 """
 
+import copy
+
 
 def fix(workflow):
     fixed = copy.deepcopy(workflow)

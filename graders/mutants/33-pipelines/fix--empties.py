@@ -3,6 +3,9 @@
 says: The script said
 """
 
+import copy
+import re
+
 
 def fix(workflow):
     fixed = copy.deepcopy(workflow)
@@ -11,6 +14,6 @@ def fix(workflow):
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/checkout@"):
                 step.setdefault("with", {})["persist-credentials"] = False
-            for source in sources(step.get("run", "")):
+            for source in list(re.findall(r"\$\{\{.*?\}\}", step.get("run", ""))):
                 step["run"] = step["run"].replace(source, "")
     return fixed

@@ -3,6 +3,8 @@
 says: The workflow's permissions are
 """
 
+import copy
+
 
 def fix(workflow):
     return copy.deepcopy(workflow)

@@ -3,6 +3,8 @@
 says: an exploit is left with
 """
 
+import copy
+
 
 def harden(settings, needs):
     return copy.deepcopy(settings)
