@@ -217,14 +217,13 @@ def _signed(
         return
     release = _release(commit.files, guarded)
     trust = Trust(guarded.name, guarded.key)
-    names = commit.under(guarded.folder)
     with tempfile.TemporaryDirectory(prefix="securetrain-") as scratch:
         folder = Path(scratch, "files")
         folder.mkdir()
-        for name, path in names.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(commit.files[path])
         try:
+            for name, path in commit.under(guarded.folder).items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(commit.files[path])
             if not release.signature:
                 raise Refused("signature", "it has no signature")
             seen = _seen(commit, guarded)

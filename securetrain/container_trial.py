@@ -185,14 +185,15 @@ def _listen(server: socket.socket, heard: dict[str, int], kind: str) -> None:
                 heard[kind] = heard.get(kind, 0) + 1
 
 
-def trial(
+@contextmanager
+def service(
     settings: Mapping[str, Any],
     here: Host,
     *,
     runtime: str = "bubblewrap",
     seconds: float = 20,
-) -> Outcome:
-    """Start the service with these settings, ask it, exploit it, and say what happened.
+) -> Iterator[tuple[Path, str]]:
+    """Run the service with these settings; give its socket, and why there is none.
 
     Raises NoIsolation without the runtime, ValueError for settings that are none.
     """
@@ -202,19 +203,34 @@ def trial(
         Bind(str(here.source(b["source"])), b["place"], b["writable"])
         for b in settings["binds"]
     ]
-    shown = [*_system(), *shown]
+    shown = [Bind("/usr"), *isolation.python_binds(), *shown]
     places = [(bind.source, bind.place or bind.source) for bind in shown]
     _image(here.root, [*places, *(("/usr", place) for place in less.writable)])
     python = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info[1]}")
     line = [python if Path(python).exists() else sys.executable, "-I", "-c", SERVICE]
     more = {"root": here.root, "binds": shown, "runtime": runtime}
     path = here.folder / "run" / "answers.sock"
-    with isolation.start(less, line, **more) as service:
-        why = _wait(path, service, seconds)
+    with isolation.start(less, line, **more) as started:
+        yield path, _wait(path, started, seconds)
+
+
+def trial(
+    settings: Mapping[str, Any],
+    here: Host,
+    *,
+    runtime: str = "bubblewrap",
+    seconds: float = 20,
+) -> Outcome:
+    """Start the service with these settings, ask it, exploit it, and say what happened.
+
+    Raises as `service` does.
+    """
+    more = {"runtime": runtime, "seconds": seconds}
+    with service(settings, here, **more) as (path, why):
         if not why:
             said = ask(path, {"x": 7}, seconds)
             why = "" if said == {"fraud": True} else str(said.get("error", said))
-        reached = exploit(path, here, seconds) if not _gone(service) else set()
+        reached = exploit(path, here, seconds) if path.exists() else set()
     return Outcome(frozenset(reached), not why, why)
 
 
@@ -229,11 +245,6 @@ def _reset(here: Host) -> None:
         os.chmod(here.folder / name, 0o777)
     os.chmod(here.source("token"), 0o644)
     os.chmod(here.source("control"), 0o666)
-
-
-def _system() -> list[Bind]:
-    """Return this machine's programs, and this Python, read-only."""
-    return [Bind("/usr"), *isolation.python_binds()]
 
 
 def _image(root: Path, binds: list[tuple[str, str]]) -> None:

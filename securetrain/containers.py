@@ -10,6 +10,7 @@ Not judged: the kernel, which a container shares, and what the service itself ma
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 from securetrain.isolation import Isolation
@@ -177,3 +178,28 @@ def answers(settings: Mapping[str, Any]) -> str:
         if settings[key] is not None and settings[key] < least:
             return f"{key} is too low for it"
     return ""
+
+
+def mixed(rng: Random) -> dict[str, Any]:
+    """Return settings that nobody chose, under which the service starts or not."""
+    model, run = TIGHT["binds"]
+    extra = [
+        {"source": "token", "place": "/run/secrets/token", "writable": False},
+        {"source": "control", "place": "/var/run/docker.sock", "writable": False},
+        {"source": "home", "place": "/host/home", "writable": rng.random() < 0.5},
+    ]
+    return {
+        "network": rng.choice(("none", "host")),
+        "read_only_root": rng.random() < 0.5,
+        "writable": rng.choice(([], [SCRATCH], [SCRATCH, "/var/tmp"])),
+        "user": rng.choice((0, 1000, 65534)),
+        "capabilities": rng.choice(([], ["CAP_NET_RAW"], ["CAP_CHOWN"])),
+        "environment": rng.choice((LOOSE, TIGHT))["environment"],
+        "memory_mb": rng.choice((None, 256, 512, 4096)),
+        "processes": rng.choice((None, 16, 64, 4096)),
+        "binds": [
+            model | {"writable": rng.random() < 0.5},
+            run,
+            *rng.sample(extra, rng.randint(0, 2)),
+        ],
+    }

@@ -88,30 +88,10 @@ def test_the_judge_and_a_real_exploit_agree(name, here):
     agree(changed(**ONE_CHANGE[name]), here)
 
 
-def some_settings(rng):
-    extra = [
-        bind("token", "/run/secrets/token"),
-        bind("control", "/var/run/docker.sock", rng.random() < 0.5),
-        bind("home", "/host/home", rng.random() < 0.5),
-    ]
-    model = MODEL | {"writable": rng.random() < 0.5}
-    return {
-        "network": rng.choice(("none", "host")),
-        "read_only_root": rng.random() < 0.5,
-        "writable": rng.choice(([], ["/tmp"], ["/tmp", "/var/tmp"])),
-        "user": rng.choice((0, 1000, 65534)),
-        "capabilities": rng.choice(([], ["CAP_NET_RAW"], ["CAP_CHOWN"])),
-        "environment": rng.choice((LOOSE, TIGHT))["environment"],
-        "memory_mb": rng.choice((None, 256, 512, 4096)),
-        "processes": rng.choice((None, 16, 64, 4096)),
-        "binds": [model, RUN, *rng.sample(extra, rng.randint(0, 2))],
-    }
-
-
 @needs_bwrap
 @pytest.mark.parametrize("seed", range(8))
 def test_they_agree_on_settings_that_nobody_chose(seed, here):
-    agree(some_settings(random.Random(seed)), here)
+    agree(containers.mixed(random.Random(seed)), here)
 
 
 @needs_runc
