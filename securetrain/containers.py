@@ -126,11 +126,11 @@ def _bind(bind: Any) -> str:
     return place
 
 
-def reaches(settings: Mapping[str, Any]) -> set[str]:
+def reaches(settings: Mapping[str, Any], as_root: bool = True) -> set[str]:
     """Return which GOALS an exploit reaches in a container with these settings.
 
-    Root of the host is bound by no limit of processes: user 0 counts as unlimited.
-    Raises ValueError as `check` does.
+    as_root: root of the host starts it, so that user 0 inside is root of the host, whom
+    no limit of processes binds. Raises ValueError as `check` does.
     """
     isolation(settings)
     shown = {goal: False for goal in ("model", "token", "control")}
@@ -150,7 +150,7 @@ def reaches(settings: Mapping[str, Any]) -> set[str]:
             "planted": not settings["read_only_root"],
             "network": settings["network"] == "host",
             "memory": megabytes is None or megabytes > TAKES_MB,
-            "processes": root or processes is None or processes > STARTS,
+            "processes": processes is None or processes > STARTS or (root and as_root),
         }.items()
         if seen
     }
