@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,12 +70,22 @@ def execute(
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            code = 124
-        finally:
+            ended = _ended(process.pid, seconds)
+        finally:  # not reaped yet, so that the group is still this one
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            code = process.wait()
+        code = code if ended else 124
         log.seek(0)
         return code, log.read(MOST).decode("utf-8", "replace")
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    """Wait for a child to end, and leave it to be reaped; False when time is up."""
+    end = time.monotonic() + seconds
+    how = os.WEXITED | os.WNOWAIT | os.WNOHANG
+    while os.waitid(os.P_PID, pid, how) is None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True

@@ -46,7 +46,7 @@ def heading() -> str:
 
 
 def zizmor(folder: Path, *, ignores: bool = True) -> list[Alarm]:
-    """Return what zizmor finds in a repository's folder.
+    """Return what zizmor finds below a folder, by file and line.
 
     ignores: whether a comment in a file may silence it. Raises NoScanner.
     """
@@ -57,7 +57,8 @@ def zizmor(folder: Path, *, ignores: bool = True) -> list[Alarm]:
     line += [] if ignores else ["--no-ignores"]
     done = subprocess.run([*line, str(folder)], capture_output=True, text=True)
     try:
-        return sorted(map(_alarm, json.loads(done.stdout)), key=lambda a: a.line)
+        found = [_alarm(one) for one in json.loads(done.stdout)]
+        return sorted(found, key=lambda alarm: (alarm.file, alarm.line))
     except (ValueError, LookupError, TypeError) as error:
         said = done.stderr.strip()[-300:]
         raise NoScanner(f"zizmor gave no answer ({error}): {said}") from None
@@ -66,8 +67,6 @@ def zizmor(folder: Path, *, ignores: bool = True) -> list[Alarm]:
 def _alarm(found: dict) -> Alarm:
     places = found["locations"]
     first = next((p for p in places if p["symbolic"]["kind"] == "Primary"), places[0])
-    key = first["symbolic"]["key"]
-    name = next(iter(key.values())) if isinstance(key, dict) else {}
-    file = name.get("given_path", "") if isinstance(name, dict) else ""
+    file = first["symbolic"]["key"]["Local"]["verbatim_path"]
     row = first["concrete"]["location"]["start_point"]["row"] + 1
     return Alarm(found["ident"], found["determinations"]["severity"], file, row)
