@@ -107,6 +107,8 @@ def in_folder(folder: Path) -> list[Path]:
     named = [p for end in ("yml", "yaml") for p in folder.rglob(f"action.{end}")]
     homes = [folder / ".github" / "workflows", folder]
     home = next((one for one in homes if one.is_dir()), folder)
+    if home == folder and (folder / ".git").exists():
+        home = homes[0]  # a repository without workflows: its other files are none
     listed = [p for end in ("yml", "yaml") for p in home.glob(f"*.{end}")]
     hidden = {".git", "node_modules", ".venv"}
     return sorted(p for p in {*named, *listed} if not hidden & set(p.parts))

@@ -529,6 +529,10 @@ def test_the_command_names_file_and_line(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr()
     assert "broken.yml:2: not YAML" in said.err and "bad.yaml:7" in said.err
     assert cli.main(["workflows", "check", "none.yml"]) == 2
+    (tmp_path / "other" / ".git").mkdir(parents=True)
+    (tmp_path / "other" / "site.yml").write_text("title: no workflow")
+    assert cli.main(["workflows", "check", "other"]) == 2
+    assert "site.yml" not in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert cli.main(["workflows", "check", "empty"]) == 2
     assert "no workflow and no action in this folder" in capsys.readouterr().err
