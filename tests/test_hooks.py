@@ -10,12 +10,16 @@ import pickle
 import secrets
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from random import Random
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from securetrain import cloud_requests, plain_yaml
 
@@ -85,7 +89,7 @@ DEMONSTRATIONS = {
                 b"allowPrivilegeEscalation: false", b"privileged: true", 1
             )
         },
-        "deploy/training.yaml:46: ",
+        "deploy/training.yaml:44: ",
         ("deploy",),
     ),
     "workflows": lambda: Demonstration(
@@ -147,6 +151,7 @@ def repository(tmp_path):
         folder = tmp_path / "repository"
         folder.mkdir()
         settings = HOOKS[hook] | {"language": "system", "args": list(arguments)}
+        settings.pop("additional_dependencies", None)  # this environment has them
         config = {"repos": [{"repo": "local", "hooks": [settings]}]}
         (folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
         assert git(folder, "init", "-q").returncode == 0
@@ -181,7 +186,8 @@ from importlib.abc import MetaPathFinder
 
 class Only(MetaPathFinder):
     allowed = {*sys.stdlib_module_names, "securetrain", "cryptography", "yaml"}
-    allowed |= {"cffi", "_cffi_backend"}  # of cryptography
+    allowed |= {"packaging", "cffi", "_cffi_backend"}  # the last two of cryptography
+    allowed |= set(sys.argv.pop(1).split())
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] not in self.allowed:
             raise ModuleNotFoundError(f"not in the light install: {name}")
@@ -192,15 +198,43 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
+def brought(extras: list[str]) -> set[str]:
+    """Return the modules that extras of ours bring, with all that those ask for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    waiting = [
+        want
+        for extra in extras
+        for want in project["optional-dependencies"][extra.strip(".[]")]
+    ]
+    names: set[str] = set()
+    while waiting:
+        want = Requirement(waiting.pop())
+        asked = not want.marker or want.marker.evaluate({"extra": ""})
+        name = canonicalize_name(want.name)
+        if asked and name not in names:
+            names.add(name)
+            waiting += requires(want.name) or []
+    by_module = packages_distributions()
+    return {
+        module
+        for module, owners in by_module.items()
+        if names & set(map(canonicalize_name, owners))
+    }
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 def test_a_hook_needs_only_what_the_light_install_brings(hook, tmp_path):
     shown, command = DEMONSTRATIONS[hook](), HOOKS[hook]["entry"].split()[1:]
+    extra = " ".join(brought(HOOKS[hook].get("additional_dependencies", [])))
+    assert git(tmp_path, "init", "-q").returncode == 0
     for files, status in ((shown.good, 0), (shown.bad, 1)):
         for name, content in files.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
+        assert git(tmp_path, "add", "--all").returncode == 0
+        named = files if HOOKS[hook].get("pass_filenames", True) else []
         done = subprocess.run(
-            [sys.executable, "-c", LIGHT, *command, *shown.arguments, *files],
+            [sys.executable, "-c", LIGHT, extra, *command, *shown.arguments, *named],
             cwd=tmp_path, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == status, done.stdout + done.stderr
