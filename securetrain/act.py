@@ -1,4 +1,4 @@
-"""Run a workflow with act, another project's runner of GitHub's workflows, if it is here.
+"""Run a workflow with act, another project's runner of them, where it is installed.
 
 The steps run on this machine, without Docker, with our rights and nothing of our
 environment: only a workflow whose payload is harmless belongs here. Actions of other

@@ -1,4 +1,4 @@
-"""What zizmor, a real scanner of workflows, says of a folder; and whether act is here.
+"""What zizmor, a real scanner of workflows, says of a folder.
 
 zizmor works offline here: what it could ask GitHub about, a commit that only a fork
 has for example, it does not see.
@@ -38,11 +38,8 @@ def version(name: str) -> str:
 
 
 def heading() -> str:
-    """Return which tools are here, for a cell's output."""
-    said = [version("zizmor") or "SKIPPED: zizmor is not installed"]
-    act = version("act")
-    said.append(act or "act is not installed: our own small runner runs the steps")
-    return "; ".join(said)
+    """Return the scanner with its version, for a cell's output."""
+    return version("zizmor") or "SKIPPED: zizmor is not installed"
 
 
 def zizmor(folder: Path, *, ignores: bool = True) -> list[Alarm]:

@@ -43,8 +43,9 @@ def test_our_environment_stays_out(tmp_path, monkeypatch):
 @here
 def test_a_run_that_fails_is_no_run(tmp_path):
     place, _, _ = greeting(tmp_path)
+    payload = {"pull_request": {"title": '"; exit 3 #'}}
     with pytest.raises(act.NoAct, match="act: "):
-        act.run(place.folder, "pull_request", {"pull_request": {"title": '"; exit 3 #'}})
+        act.run(place.folder, "pull_request", payload)
 
 
 def test_without_act_nothing_ran(tmp_path, monkeypatch):
