@@ -58,6 +58,8 @@ def check(may):
     expect("allow", "`*` alone is everything.", row(action="*", resource="*"))
     expect("deny", "A name that only begins alike is another.", row(action="s3:Get"))
     expect("allow", "Actions know no case.", row(action="S3:getobject"))
+    says = "Actions know no case, patterns included."
+    expect("allow", says, row(action="S3:GET*"))
     expect("deny", "Resources know case.", row(resource=here.upper()))
     forbids = row("Deny")
     expect("deny", "An explicit Deny wins, wherever it stands.", row(), forbids)
@@ -77,3 +79,28 @@ def check(may):
     expect("deny", says, row("Deny", **conditional))
     says = "A condition on another action says nothing here."
     expect("allow", says, row(), row("Deny", "s3:PutObject", **conditional))
+    says = "A Deny of another resource is no Deny here."
+    expect("allow", says, row(), row("Deny", "s3:*", "arn:aws:s3:::payroll/*"))
+    says = "A Deny lists several names and any case, too."
+    listed = {"Action": ["s3:PutObject", "S3:GET*"], "Resource": ["x", here]}
+    expect("deny", says, row(), row("Deny") | listed)
+    says = "A condition on another resource says nothing here."
+    far = "arn:aws:s3:::payroll/*"
+    expect("allow", says, row(), row("Deny", resource=far, **conditional))
+    expect("deny", says, row(resource=far, **conditional))
+    says = "A condition on another action says nothing here."
+    expect("deny", says, row(action="s3:PutObject", **conditional))
+    says = "What may allow and what may deny: neither is sure."
+    expect("cannot tell", says, row(**conditional), row("Deny", **conditional))
+    says = "What may deny does not let an Allow be sure, whatever else may allow."
+    several = row(), row(**conditional), row("Deny", **conditional)
+    expect("cannot tell", says, *several)
+    says = "A sure Deny wins over all others."
+    expect("deny", says, *several, forbids)
+    expect("deny", says, forbids, row("Deny", **conditional))
+    expect("deny", says, row(), row(**conditional), forbids)
+    says = "A resource that only begins or ends alike is another."
+    expect("deny", says, row(resource=here), resource=here + ".bak")
+    expect("deny", says, row(resource=here.partition(":")[2]))
+    says = "`*` stands for colons and slashes, too."
+    expect("allow", says, row(resource="arn:*/a.csv"))

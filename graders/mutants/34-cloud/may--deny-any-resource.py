@@ -1,0 +1,24 @@
+"""Lets a Deny hold for every resource.
+
+says: A Deny of another resource is no Deny here
+"""
+
+from fnmatch import fnmatchcase
+
+
+def may(statements, action, resource):
+    """Return "allow", "deny" or "cannot tell"."""
+
+    def about(row):
+        actions = [pattern.lower() for pattern in row["Action"]]
+        named = any(fnmatchcase(action.lower(), pattern) for pattern in actions)
+        whole = row["Effect"] == "Deny" and "Condition" not in row
+        here = any(fnmatchcase(resource, one) for one in row["Resource"])
+        return named and (whole or here)
+
+    rows = [row for row in statements if about(row)]
+    sure = {row["Effect"] for row in rows if "Condition" not in row}
+    perhaps = {row["Effect"] for row in rows if "Condition" in row}
+    if "Deny" in sure or "Allow" not in sure | perhaps:
+        return "deny"
+    return "allow" if "Allow" in sure and "Deny" not in perhaps else "cannot tell"

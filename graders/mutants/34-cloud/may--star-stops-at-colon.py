@@ -1,0 +1,25 @@
+"""Lets `*` stop at a colon.
+
+says: `*` stands for colons and slashes
+"""
+
+import re
+from fnmatch import fnmatchcase
+
+
+def may(statements, action, resource):
+    """Return "allow", "deny" or "cannot tell"."""
+
+    def about(row):
+        actions = [pattern.lower() for pattern in row["Action"]]
+        named = any(fnmatchcase(action.lower(), pattern) for pattern in actions)
+        forms = [re.escape(one).replace(r"\*", "[^:]*") for one in row["Resource"]]
+        forms = [form if form != "[^:]*" else ".*" for form in forms]
+        return named and any(re.fullmatch(form, resource) for form in forms)
+
+    rows = [row for row in statements if about(row)]
+    sure = {row["Effect"] for row in rows if "Condition" not in row}
+    perhaps = {row["Effect"] for row in rows if "Condition" in row}
+    if "Deny" in sure or "Allow" not in sure | perhaps:
+        return "deny"
+    return "allow" if "Allow" in sure and "Deny" not in perhaps else "cannot tell"
