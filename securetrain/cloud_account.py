@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,37 @@ Call = tuple[str, str]  # action, resource
 BLOCK = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy")
 BLOCK = (*BLOCK, "RestrictPublicBuckets")
 SWITCH = "SECURETRAIN_CLOUD"
+ACCOUNTS, BUCKETS = f"{SWITCH}_ACCOUNTS", f"{SWITCH}_BUCKETS"
+# What DescribeTrainingJob answers and CreateTrainingJob never takes.
+ANSWERED = frozenset(
+    [
+        "AutoMLJobArn",
+        "BillableTimeInSeconds",
+        "BillableTokenCount",
+        "CreationTime",
+        "DebugRuleEvaluationStatuses",
+        "FailureReason",
+        "FinalMetricDataList",
+        "LabelingJobArn",
+        "LastModifiedTime",
+        "MlflowDetails",
+        "ModelArtifacts",
+        "OutputModelPackageArn",
+        "ProfilerRuleEvaluationStatuses",
+        "ProfilingStatus",
+        "ProgressInfo",
+        "ResponseMetadata",
+        "SecondaryStatus",
+        "SecondaryStatusTransitions",
+        "TrainingEndTime",
+        "TrainingJobArn",
+        "TrainingJobStatus",
+        "TrainingStartTime",
+        "TrainingTimeInSeconds",
+        "TuningJobArn",
+        "WarmPoolStatus",
+    ]
+)
 
 
 def needed(site: Any, region: str) -> dict[str, Call]:
@@ -166,24 +198,51 @@ def policies(iam: Any, role: str) -> list[Any]:
 
 
 def settings(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a described job, without what the service adds to it."""
-    from securetrain.cloud_sagemaker import KNOWN
+    """Return what a described job was asked to do: all but what the service answers.
 
-    return {key: value for key, value in described.items() if key in KNOWN}
+    A setting that nobody here knows stays in.
+    """
+    return {key: value for key, value in described.items() if key not in ANSWERED}
 
 
-def real(rules: Rules, most: int = 10) -> dict[str, list[Finding]] | None:
+def own_rules() -> Rules:
+    """Return what is the learner's: accounts and buckets from two variables.
+
+    Raises ValueError unless each account is a number of 12 digits, and there is one.
+    """
+    accounts, buckets = (
+        os.environ.get(name, "").replace(",", " ").split()
+        for name in (ACCOUNTS, BUCKETS)
+    )
+    if not accounts or not all(re.fullmatch("[0-9]{12}", one) for one in accounts):
+        raise ValueError(f"{ACCOUNTS}: expected account numbers of 12 digits each")
+    return Rules(accounts=frozenset(accounts), buckets=frozenset(buckets))
+
+
+def real(most: int = 10) -> dict[str, list[Finding]] | None:
     """Check the newest jobs of the learner's own account; None unless they asked.
 
     Asks with SECURETRAIN_CLOUD=aws only, with the learner's own settings and keys, and
-    calls ListTrainingJobs and DescribeTrainingJob, nothing else.
-    Raises ValueError for another value of the variable.
+    calls ListTrainingJobs and DescribeTrainingJob, nothing else. What is theirs, they
+    name in SECURETRAIN_CLOUD_ACCOUNTS and SECURETRAIN_CLOUD_BUCKETS.
+    Raises ValueError for another value of a variable, and when AWS does not answer.
     """
     asked = os.environ.get(SWITCH, "")
     if not asked:
         return None
     if asked != "aws":
         raise ValueError(f"{SWITCH}={asked!r:.40}: expected aws, or nothing")
+    rules = own_rules()
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return _newest(rules, most)
+    except (BotoCoreError, ClientError) as error:
+        says = "set AWS_DEFAULT_REGION and keys that may List and Describe"
+        raise ValueError(f"{says}: {error}") from None
+
+
+def _newest(rules: Rules, most: int) -> dict[str, list[Finding]]:
     import boto3
 
     client = boto3.client("sagemaker")

@@ -203,6 +203,8 @@ def honest(site: Site) -> list[Attempt]:
             ("CheckpointConfig", {"S3Uri": "s3://signs-models/checkpoints/"}))),
         ("a GPU with disks of its own", (("ResourceConfig.VolumeKmsKeyId", GONE),
             ("ResourceConfig.InstanceType", "ml.g5.xlarge"))),
+        ("a newer GPU with disks of its own", (("ResourceConfig.VolumeKmsKeyId", GONE),
+            ("ResourceConfig.InstanceType", "ml.g6.xlarge"))),
         ("words that look like tokens", (("HyperParameters", {"max_tokens": "512",
             "eos_token": "</s>", "pad_token": "[PAD]", "tokenizer": "bpe"}),)),
         ("a secret by reference", (("Environment", {"REGISTRY_PASSWORD": secret}),)),

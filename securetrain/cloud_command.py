@@ -6,7 +6,9 @@
 `check` reads the arguments of SageMaker's CreateTrainingJob and Vertex AI CustomJobs,
 as YAML or JSON, and names file and line of each setting that must not stay so. What you
 do not name as yours is somebody else's. `guard` writes a service control policy that
-asks the same in the account itself, as far as AWS lets it ask.
+asks the same in the account itself, as far as AWS lets it ask. It is for an account in
+which SageMaker only trains: every role passed to it must be called training-…. It does
+not bind the management account. Try it on a test account first.
 
 Exit status: 0 nothing found; 1 something is refused, or is not such a job; 2 wrong use.
 """
@@ -17,10 +19,17 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from securetrain import cloud, cloud_guard, plain_yaml
+
+GUARD = (
+    "For an account in which SageMaker only trains: every role passed to it must be "
+    "called training-…. It does not bind the management account. Try it on a test "
+    "account first."
+)
 
 
 def rules(options: argparse.Namespace) -> cloud.Rules:
@@ -78,6 +87,15 @@ def judge(path: Path, ours: cloud.Rules) -> Iterator[str]:
             yield f"{document.where(*finding.path)}: {question}? {finding}"
 
 
+def excerpt(lines: Sequence[str], most: int = 4, width: int = 96) -> str:
+    """Return the first lines, wrapped, and how many others there are."""
+    shown = [
+        textwrap.fill(one, width, subsequent_indent="    ") for one in lines[:most]
+    ]
+    left = len(lines) - most
+    return "\n".join(shown + [f"… and {left} more"] * (left > 0))
+
+
 def guard(options: argparse.Namespace) -> int:
     """Print a service control policy."""
     print(json.dumps(cloud_guard.policy(rules(options)), indent=2))
@@ -103,7 +121,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--max-hours", type=int, default=24)
     one.add_argument("--max-instances", type=int, default=8)
     one.set_defaults(do=check)
-    one = parts.add_parser("guard", help="write a service control policy")
+    one = parts.add_parser(
+        "guard", help="write a service control policy", description=GUARD
+    )
     one.add_argument("--account", required=True, help="an AWS account of ours", **some)
     one.add_argument("--max-hours", type=int, default=24)
     one.set_defaults(do=guard)

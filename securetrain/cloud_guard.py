@@ -3,7 +3,8 @@
 Whoever holds an account's keys can pass by every check in git, and cannot pass by this
 one. It sees only what AWS hands it as condition keys: no image, bucket or environment.
 It does not bind the organisation's management account, and in this form it is for an
-account in which SageMaker only trains: every role passed to it is called training-….
+account in which SageMaker only trains: every role passed to it is called training-…,
+and calls that start other containers than a training job's are refused.
 Source: Service Authorization Reference, actions and condition keys of SageMaker AI
 """
 
@@ -28,6 +29,18 @@ START, UPDATE, PASS = (
     "sagemaker:UpdateTrainingJob",
     "iam:PassRole",
 )
+STARTS = [START, "sagemaker:CreateHyperParameterTuningJob"]  # with the same keys
+OTHERS = [  # calls that start a container, and are no training
+    f"sagemaker:Create{one}"
+    for one in [
+        "ProcessingJob",
+        "TransformJob",
+        "AutoMLJob*",
+        "NotebookInstance",
+        "App",
+    ]
+]
+MODE = "sagemaker:FileSystemAccessMode"
 SERVICE = "sagemaker.amazonaws.com"
 # condition key -> where the request says it
 KEYS = {
@@ -74,10 +87,12 @@ def policy(rules: Rules) -> dict[str, Any]:
                 "sagemaker:MaxRuntimeInSeconds": str(rules.max_hours * 3600)
             }
         },
+        "DataReadOnly": {"ForAnyValue:StringEquals": {MODE: "rw"}},
     }
-    rows = [_deny(name, START, Condition=asks) for name, asks in asked.items()]
+    rows = [_deny(name, STARTS, Condition=asks) for name, asks in asked.items()]
     shell = {"Bool": {"sagemaker:EnableRemoteDebug": "true"}}
-    rows.append(_deny("NoShell", [START, UPDATE], Condition=shell))
+    rows.append(_deny("NoShell", [*STARTS, UPDATE], Condition=shell))
+    rows.append(_deny("OnlyTraining", OTHERS))
     whom = {"StringEquals": {"iam:PassedToService": SERVICE}}
     other = _deny("OnlyTrainingRoles", PASS, Condition=whom) | {"NotResource": roles}
     del other["Resource"]
@@ -93,6 +108,10 @@ def _deny(sid: str, action: str | list[str], **more: Any) -> dict[str, Any]:
 def context(request: Mapping) -> dict[str, Any]:
     """Return the condition keys that AWS would fill from a request."""
     keys = {key: get(request, *path) for key, path in KEYS.items()}
+    channels = request.get("InputDataConfig")
+    at = ("DataSource", "FileSystemDataSource", "FileSystemAccessMode")
+    modes = [get(one, *at) for one in channels] if isinstance(channels, list) else []
+    keys[MODE] = [mode for mode in modes if mode is not None]
     return keys | {"sagemaker:InstanceTypes": machine_types(request)}
 
 

@@ -30,7 +30,7 @@ from moto.core.authorization import enable_iam_authentication
 from moto.core.base_backend import AccountSpecificBackend
 from moto.core.botocore_stubber import MockRawResponse
 
-from securetrain import cloud_account, cloud_requests
+from securetrain import cloud, cloud_account, cloud_requests
 from securetrain.cloud_guard import VERSION
 from securetrain.cloud_requests import REGION, Site
 
@@ -136,6 +136,19 @@ def close(s3: Any, name: str, site: Site) -> None:
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encrypted)
 
 
+INVENTED = ("AlgorithmSpecification", "MetricDefinitions")  # moto describes them always
+
+
+def drift(mock: Mock, approved: Any, request: Any, name: str) -> list[cloud.Path]:
+    """Start a job by another name; return where its description is not as approved."""
+    sage = mock.client("sagemaker")
+    sage.create_training_job(**(request | {"TrainingJobName": name}))
+    answer = sage.describe_training_job(TrainingJobName=name)
+    runs = cloud_account.settings(answer)
+    found = cloud.drift(approved | {"TrainingJobName": name}, runs)
+    return [path for path in found if path[:2] != INVENTED]
+
+
 # --- Roles, and a thief who holds one ----------------------------------------------
 
 
@@ -155,11 +168,12 @@ def roles(site: Site) -> dict[str, dict[str, Any]]:
     key = cloud_requests.key(site.account, site)
     crypt = ["kms:Decrypt", "kms:GenerateDataKey"]
     objects = ["s3:GetObject", "s3:PutObject"]
+    start = ["iam:PassRole", "sagemaker:CreateTrainingJob"]
     inside = {"StringEquals": {"aws:SourceVpce": "vpce-0a1b2c3d"}}
     only = {"Effect": "Deny", "Action": "s3:*", "NotResource": [data, models]}
     return {
         "tutorial": document(allow("*")),
-        "few actions": document(allow([*objects, *crypt, "iam:PassRole"])),
+        "few actions": document(allow([*objects, *crypt, *start])),
         "deny the rest": document(allow([*objects, *crypt]), only),
         "inside only": document(allow([*objects, *crypt], Condition=inside)),
         "least": document(

@@ -48,9 +48,15 @@ ECR = re.compile(r"(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
 ARN = re.compile(r"arn:aws[a-z-]*:([a-z0-9-]*):[a-z0-9-]*:([^:\s]*):([^\s\"',]*)")
 S3 = re.compile(r"(?i)\bs3[an]?://([^/\s\"',;]*)")
 # Disks of these types are encrypted by the machine; SageMaker refuses a key for them.
-OWN_DISKS = tuple(
-    f"ml.{one}." for one in ["g4dn", "g5", "p3dn", "p4d", "p4de", "p5", "trn1"]
-)
+_DISKS = {  # family: what follows it
+    "g": ("4dn", "5", "6", "6e"),
+    "p": ("3dn", "4d", "4de", "5", "5e", "5en"),
+    "trn": ("1", "1n", "2"),
+    "c": ("5d",),
+    "m": ("5d",),
+    "r": ("5d",),
+}
+OWN_DISKS = tuple(f"ml.{a}{b}." for a, some in _DISKS.items() for b in some)
 ASKED = ("RoleArn", "KmsKeyId", "VolumeKmsKeyId")  # of these, others ask more
 CODE = "sagemaker_submit_directory"  # the code of script mode, fetched by path
 

@@ -45,7 +45,11 @@ ACCOUNT = re.compile(
 )
 DEFAULT = re.compile(r".*@(developer|appspot)\.gserviceaccount\.com")
 KEY = re.compile(r"projects/([^/]+)/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+")
-IMAGE = re.compile(r"([a-z0-9-]+-docker\.pkg\.dev|(?:[a-z]+\.)?gcr\.io)/([^/]+)/")
+IMAGE = re.compile(
+    r"([a-z0-9-]+-docker\.pkg\.dev|(?:(?:us|eu|asia)\.)?gcr\.io)/([^/]+)/"
+)
+NETWORK = re.compile(r"projects/[^/]+/global/networks/(?!default$)[^/]+")
+ATTACHMENT = re.compile(r"projects/[^/]+/regions/[^/]+/networkAttachments/[^/]+")
 PROJECT = re.compile(r"(?:^|/)projects/([^/\s]+)/")
 BUCKET = re.compile(r"(?i)(?:gs://|/gcs/)([^/\s\"',;]*)")
 TABLE = re.compile(r"(?i)bq://([^./\s]+)")
@@ -65,7 +69,7 @@ def findings(job: Mapping, rules: Rules) -> Found:
         spec = {}
     yield from cloud.unknown(spec, SPEC, base)
     yield from _who(spec, base, rules)
-    yield from _reach(spec, base)
+    yield from _reach(spec, base, rules)
     yield from _keys(job, rules)
     yield from _pools(spec, base, rules)
     yield from _data(spec if not base else job, rules)
@@ -88,12 +92,24 @@ def _who(spec: Mapping, base: Path, rules: Rules) -> Found:
         yield Finding(path, "who", wrong, "use one of ours, or name it: --project")
 
 
-def _reach(spec: Mapping, base: Path) -> Found:
-    network = spec.get("network"), get(spec, "pscInterfaceConfig", "networkAttachment")
-    if not any(isinstance(one, str) and PROJECT.search(one) for one in network):
+def _reach(spec: Mapping, base: Path, rules: Rules) -> Found:
+    private, form = spec.get("pscInterfaceConfig"), ATTACHMENT
+    value = get(private, "networkAttachment")
+    if spec.get("network") is not None or value is None:
+        value, form = spec.get("network"), NETWORK
+    if not isinstance(value, str) or not form.fullmatch(value):
         wrong = "no network of ours: its traffic goes where it likes"
         write = "write projects/NUMBER/global/networks/NAME, or a pscInterfaceConfig"
         yield Finding((*base, "network"), "reach", wrong, write)
+    peers = get(private, "dnsPeeringConfigs")
+    path = (*base, "pscInterfaceConfig", "dnsPeeringConfigs")
+    named = peers if isinstance(peers, list) else [peers] * (peers is not None)
+    for number, peer in enumerate(named):
+        project = get(peer, "targetProject") if isinstance(peers, list) else None
+        if project not in rules.projects:
+            wrong = "names are looked up in a project that is not ours"
+            write = "write a targetProject of ours, or name it: --project"
+            yield Finding((*path, number), "reach", wrong, write)
     for name in ("enableWebAccess", "enableDashboardAccess"):
         if spec.get(name) not in (None, False):
             what = "a shell in" if name == "enableWebAccess" else "a page into"

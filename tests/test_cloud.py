@@ -234,6 +234,46 @@ def test_code_in_a_command(words, refused):
     assert bool(check(request)) == refused
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "refused"),
+    [
+        ("network", "projects/420042/x", True),
+        ("network", "projects/420042/global/networks/default", True),
+        ("network", "projects/420042/global/networks/a/b", True),
+        ("network", "projects/420042/global/networks/training", False),
+        ("pscInterfaceConfig", {"networkAttachment": "projects/420042/x"}, True),
+        ("pscInterfaceConfig.dnsPeeringConfigs", [{"targetProject": "other-1"}], True),
+        ("pscInterfaceConfig.dnsPeeringConfigs", [{"domain": "x."}], True),
+        ("pscInterfaceConfig.dnsPeeringConfigs", {"targetProject": "420042"}, True),
+        ("pscInterfaceConfig.dnsPeeringConfigs", [{"targetProject": "420042"}], False),
+    ],
+)
+def test_networks_of_vertex(path, value, refused):
+    request = cloud_requests.approved_vertex(site())
+    if path == "pscInterfaceConfig":
+        del request["jobSpec"]["network"]
+    request = cloud_requests.change(request, (f"jobSpec.{path}", value))
+    found = [one.question for one in check(request, "vertex")]
+    assert ("reach" in found) == refused, found
+
+
+@pytest.mark.parametrize(
+    ("registry", "ours"),
+    [
+        ("gcr.io", True),
+        ("eu.gcr.io", True),
+        ("mirror.gcr.io", False),  # a cache of Docker Hub, where anyone may push
+        ("evil.gcr.io", False),
+    ],
+)
+def test_registries_of_google(registry, ours):
+    here = site()
+    name = f"{registry}/{here.project}/signs@sha256:{here.digest}"
+    path = "jobSpec.workerPoolSpecs.0.containerSpec.imageUri"
+    request = cloud_requests.change(cloud_requests.approved_vertex(here), (path, name))
+    assert (check(request, "vertex") == []) == ours
+
+
 def test_a_registry_is_a_folder_not_a_beginning():
     assert cloud.welcome("host/team/x@sha256:1", "host/team")
     assert not cloud.welcome("host/team2/x@sha256:1", "host/team")

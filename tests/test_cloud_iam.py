@@ -151,3 +151,51 @@ def test_the_guard_sees_a_shell_that_is_opened_later():
         later = {"RemoteDebugConfig": {"EnableRemoteDebug": wanted}}
         decision = cloud_guard.verdict(later, guard, cloud_guard.UPDATE)
         assert decision.verdict == verdict, decision
+
+
+def guard():
+    from securetrain.cloud import Rules
+
+    return cloud_guard.policy(Rules(frozenset(("111122223333",))))
+
+
+def test_the_guard_names_every_call_that_trains():
+    tutorial = {"EnableNetworkIsolation": False}
+    for action in ("CreateTrainingJob", "CreateHyperParameterTuningJob"):
+        found = cloud_guard.verdict(tutorial, guard(), f"sagemaker:{action}")
+        assert found.verdict == DENY, action
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "CreateProcessingJob", "CreateTransformJob", "CreateAutoMLJob",
+        "CreateAutoMLJobV2", "CreateNotebookInstance", "CreateApp",
+    ],
+)  # fmt: skip
+def test_the_guard_closes_the_other_doors(action):
+    assert cloud_guard.verdict({}, guard(), f"sagemaker:{action}").verdict == DENY
+
+
+def test_the_guard_leaves_other_services_and_reading_alone():
+    for action in ("sagemaker:DescribeTrainingJob", "s3:GetObject"):
+        assert cloud_guard.verdict({}, guard(), action).verdict == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("modes", "verdict"),
+    [([], ALLOW), (["ro"], ALLOW), (["rw"], DENY), (["ro", "rw"], DENY)],
+)
+def test_the_guard_asks_whether_data_may_be_written(modes, verdict):
+    import random
+
+    from securetrain import cloud_requests
+
+    here = cloud_requests.site(random.Random(0))
+    request = cloud_requests.approved(here)
+    request["InputDataConfig"] += [
+        {"DataSource": {"FileSystemDataSource": {"FileSystemAccessMode": mode}}}
+        for mode in modes
+    ]
+    policy = cloud_guard.policy(here.rules)
+    assert cloud_guard.verdict(request, policy).verdict == verdict

@@ -9,6 +9,7 @@ import pytest
 from securetrain import (
     cloud,
     cloud_account,
+    cloud_attacks,
     cloud_iam,
     cloud_mock,
     cloud_requests,
@@ -141,31 +142,104 @@ def test_the_mock_ends_when_interrupted(alone):
 
 
 def test_a_real_account_is_read_only_when_asked(alone, monkeypatch):
-    rules = cloud_requests.site(Random(0)).rules
     monkeypatch.delenv(cloud_account.SWITCH, raising=False)
-    assert cloud_account.real(rules) is None
+    assert cloud_account.real() is None
     monkeypatch.setenv(cloud_account.SWITCH, "yes")
     with pytest.raises(ValueError, match="expected aws"):
-        cloud_account.real(rules)
-    monkeypatch.delenv(cloud_account.SWITCH)
+        cloud_account.real()
+    monkeypatch.setenv(cloud_account.SWITCH, "aws")
+    for accounts in ("", " , ", "12", "111122223333,x"):
+        monkeypatch.setenv(cloud_account.ACCOUNTS, accounts)
+        with pytest.raises(ValueError, match="ACCOUNTS.*12 digits"):
+            cloud_account.real()
+    for name in (cloud_account.SWITCH, cloud_account.ACCOUNTS):
+        monkeypatch.delenv(name)
 
 
-def test_a_configured_account_is_only_read(monkeypatch):
-    from moto import mock_aws
-
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """Ask for a real account, which moto plays, and give what is ours there."""
     for name in [n for n in os.environ if n.startswith("AWS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv(cloud_account.SWITCH, "aws")
+    here = cloud_requests.site(Random(0))
+    monkeypatch.setenv(cloud_account.ACCOUNTS, f"444455556666, {here.account}")
+    monkeypatch.setenv(cloud_account.BUCKETS, "signs-train,signs-models")
+    return here
+
+
+def test_a_configured_account_is_only_read(asked, monkeypatch):
+    from moto import mock_aws
+
     monkeypatch.setenv("AWS_DEFAULT_REGION", cloud_requests.REGION)
     called = []
     with mock_aws():
         import boto3
 
-        here = cloud_requests.site(Random(0))
-        boto3.client("sagemaker").create_training_job(**cloud_requests.tutorial(here))
+        sage = boto3.client("sagemaker")
+        sage.create_training_job(**cloud_requests.tutorial(asked))
+        closed = cloud_requests.approved(asked) | {"TrainingJobName": "closed"}
+        sage.create_training_job(**closed)
         boto3.setup_default_session()
         events = boto3.DEFAULT_SESSION._session.get_component("event_emitter")
         events.register("before-call", lambda model, **_: called.append(model.name))
-        found = cloud_account.real(here.rules)
-    assert found["signs-1"] and {one.question for one in found["signs-1"]} >= {"reach"}
+        found = cloud_account.real()
+    assert {one.question for one in found["signs-1"]} >= {"reach"}
+    assert found["closed"] == [], "the account that was named is not ours"
     assert set(called) == {"ListTrainingJobs", "DescribeTrainingJob"}
+
+
+def test_an_account_that_cannot_be_read_says_what_to_set(asked, monkeypatch):
+    from moto import mock_aws
+
+    with mock_aws():
+        import boto3
+
+        boto3.setup_default_session()
+        with pytest.raises(ValueError, match="set AWS_DEFAULT_REGION and keys"):
+            cloud_account.real()
+
+
+def test_only_what_the_service_answers_is_left_out_of_the_settings():
+    import botocore.session
+
+    model = botocore.session.Session().get_service_model("sagemaker")
+    asked = set(model.operation_model("CreateTrainingJob").input_shape.members)
+    told = set(model.operation_model("DescribeTrainingJob").output_shape.members)
+    assert told - asked <= cloud_account.ANSWERED, "the service answers more now"
+    assert not cloud_account.ANSWERED & asked
+    described = dict.fromkeys(told | {"ResponseMetadata", "SomethingNew"}, "x")
+    kept = cloud_account.settings(described)
+    assert {"MlflowConfig", "ModelPackageConfig", "ServerlessJobConfig"} <= set(kept)
+    assert "SomethingNew" in kept
+    approved = {"TrainingJobName": "x"}
+    running = {"TrainingJobName": "x", "MlflowConfig": {"MlflowResourceArn": "a"}}
+    drift = cloud.drift(approved, cloud_account.settings(running))
+    assert drift == [("MlflowConfig", "MlflowResourceArn")] or drift == [
+        ("MlflowConfig",)
+    ]
+
+
+def test_drift_of_what_the_mock_describes(alone):
+    with cloud_mock.account(6) as mock:
+        closed = cloud_requests.approved(mock.site)
+        assert cloud_mock.drift(mock, closed, closed, "same") == []
+        missed = [
+            one.name
+            for number, one in enumerate(cloud_attacks.attempts(mock.site))
+            if one.provider == "sagemaker"
+            and not cloud_mock.drift(mock, closed, one.request, f"job-{number}")
+        ]
+        assert missed == [
+            "a shell", "metrics to a stranger", "profiles to a stranger",
+            "a password in the environment",
+        ], "moto describes more now"  # fmt: skip
+
+
+def test_few_actions_can_start_a_job_as_an_administrator(alone):
+    with cloud_mock.account(7) as mock:
+        thefts = cloud_account.theft(mock.site, cloud_requests.REGION)
+        policy = cloud_mock.roles(mock.site)["few actions"]
+        for call in ("lend admin to a job", "start a job"):
+            assert cloud_iam.decide(*thefts[call], {}, [policy]).verdict == "allow"
