@@ -36,16 +36,18 @@ SETTING = {  # where each provider answers them
     "limits": ("StoppingCondition", "scheduling.timeout"),
 }
 DIGEST = re.compile(r"(?P<name>[^\s@]+)@sha256:[0-9a-f]{64}")
-PASSWORD = re.compile(
-    r"(?i)(.*[_.-])?(password|passwd|passphrase|secret|credentials?"
-    r"|(api|access|secret|private|account)[_-]?key)"
+PASSWORD = re.compile(  # a name of a file, or of a secret, is none
+    r"(?i).*(passw(or)?ds?|passphrase|pwd|secret|credentials?)"
+    r"([_.-](?!(file|path|name|arn|length)$).*|[0-9]*)"
+    r"|(.*[_.-])?(api|access|secret|private|account|signing|encryption|ssh)[_-]?key"
 )
-TOKEN = re.compile(r"(?i)(.*[_.-])?token")
+TOKEN = re.compile(r"(?i)(.*[_.-])?(tokens?|pass|pw|pat|auth(orization)?|dsn)")
+SCHEME = re.compile(r"(?i)(bearer|basic|token)\s+")
 OPAQUE = re.compile(r"[\w+/=.~!@#$%^&*-]{8,}")  # `</s>` is a token, but no secret
-SHELL = re.compile(r"(.*/)?((ba|da|z|k|a)?sh|python[0-9.]*|perl|ruby|node)")
-INLINE = re.compile(r"-[A-Za-z]*[ce]")  # -c, -lc, -cCODE, -e
 REFERENCE = re.compile(
-    r"arn:aws[a-z-]*:(secretsmanager|ssm):\S+|projects/[^/\s]+/secrets/\S+"
+    r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+"
+    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[\w/.-]+)"
+    r"|projects/[^/\s]+/secrets/[\w-]+(/versions/\w+)?"
 )
 Path = tuple[str | int, ...]
 
@@ -159,6 +161,21 @@ def unknown(part: Any, known: frozenset[str], path: Path = ()) -> Found:
                 yield Finding((*path, key), "reach", wrong, write)
 
 
+def unknown_below(part: Any, way: Path, known: frozenset[str], at: Path = ()) -> Found:
+    """Find settings at a place below the top that this policy does not know.
+
+    way: of names; a list on it stands for each of its rows
+    """
+    if isinstance(part, list):
+        for number, row in enumerate(part):
+            yield from unknown_below(row, way, known, (*at, number))
+    elif way:
+        below = get(part, way[0])
+        yield from unknown_below(below, way[1:], known, (*at, way[0]))
+    else:
+        yield from unknown(part, known, at)
+
+
 def image(value: Any, path: Path, ours: bool, rules: Rules) -> Found:
     """Ask of an image: pinned by digest, and from a registry of ours?"""
     if not isinstance(value, str) or not value:
@@ -172,19 +189,6 @@ def image(value: Any, path: Path, ours: bool, rules: Rules) -> Found:
         yield Finding(path, "image", wrong, "copy it to ours, or name it: --registry")
 
 
-def inline(words: Any, path: Path) -> Found:
-    """Ask of a command: does it bring code that is in no image?
-
-    An interpreter with an option that may be -c or -e, anywhere: `-W x.py -c` is one.
-    """
-    given = words if isinstance(words, list) else []
-    parts = " ".join(str(one) for one in given).split()  # env -S splits, too
-    shells = [one for one in parts if SHELL.fullmatch(one)]
-    if shells and any(INLINE.match(one) for one in parts):
-        wrong = "code in the request passes by the image that was reviewed"
-        yield Finding(path, "image", wrong, "put a script into the image, and name it")
-
-
 def welcome(name: str, registry: str) -> bool:
     """Say whether an image is in a registry; `host/team` does not hold `host/team2`."""
     return name.startswith(registry.rstrip("/") + "/")
@@ -195,7 +199,7 @@ def secret(name: str, value: Any, path: Path) -> Found:
     if isinstance(value, bool | int | float) or value is None:
         value = str(value) if isinstance(value, int) and value > 9999 else ""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    bare = text.strip().strip("\"'")
+    bare = SCHEME.sub("", text.strip().strip("\"'"), count=1)
     write = "store it in a secret manager, and name it by its reference"
     if not bare or REFERENCE.fullmatch(bare):
         return
@@ -212,6 +216,13 @@ def secret(name: str, value: Any, path: Path) -> Found:
         return
     if keys:
         yield Finding(path, "secrets", "holds something of the form of a key", write)
+
+
+def secrets_in(values: Any, path: Path) -> Found:
+    """Ask of names and values that others can read: is one a secret?"""
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            yield from secret(str(name), value, (*path, name))
 
 
 def whole(value: Any) -> int | None:

@@ -41,6 +41,9 @@ def rules(options: argparse.Namespace) -> cloud.Rules:
         for value in getattr(options, name, []):
             if not re.fullmatch(r"[a-z0-9][\w.:/-]*", value):
                 raise ValueError(f"--{name} {value!r:.60}: expected a plain name")
+            if name != "registry" and set(value) & set(":/"):
+                says = "expected a name without s3://, gs:// or a path"
+                raise ValueError(f"--{name} {value!r:.60}: {says}")
     for name in ("max_hours", "max_instances"):
         if getattr(options, name, 1) < 1:
             raise ValueError(f"--{name.replace('_', '-')}: expected 1 or more")
@@ -63,7 +66,8 @@ def check(options: argparse.Namespace) -> int:
     for line in lines:
         print(line, file=sys.stderr)
     many = f"{len(options.files)} file{'' if len(options.files) == 1 else 's'}"
-    print(f"{many} checked, {len(lines)} settings refused")
+    settings = f"{len(lines)} setting{'' if len(lines) == 1 else 's'}"
+    print(f"{many} checked, {settings} refused")
     return int(bool(lines))
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from securetrain import cloud
+from securetrain import cloud, cloud_code
 from securetrain.cloud import Finding, Found, Path, Rules, get
 
 KNOWN = frozenset(
@@ -39,9 +39,31 @@ KNOWN = frozenset(
         "RetryStrategy",
         "RemoteDebugConfig",
         "InfraCheckConfig",
-        "SessionChainingConfig",
     ]
 )
+_VPC = "SecurityGroupIds Subnets"
+_SPEC = "TrainingImage AlgorithmName TrainingInputMode MetricDefinitions"
+_SPEC += " EnableSageMakerMetricsTimeSeries ContainerEntrypoint ContainerArguments"
+_ROW = "ChannelName DataSource ContentType CompressionType RecordWrapperType InputMode"
+_S3 = "S3DataType S3Uri S3DataDistributionType AttributeNames InstanceGroupNames"
+_FILE = "FileSystemId FileSystemAccessMode FileSystemType DirectoryPath"
+_MACHINES = "InstanceType InstanceCount VolumeSizeInGB VolumeKmsKeyId"
+_MACHINES += " KeepAlivePeriodInSeconds InstanceGroups TrainingPlanArn"
+_MACHINES += " InstancePlacementConfig InstancePreferences SelectedInstanceType"
+_STOP = "MaxRuntimeInSeconds MaxWaitTimeInSeconds MaxPendingTimeInSeconds"
+_SOURCE = ("InputDataConfig", "DataSource")
+PARTS: dict[tuple[str, ...], set[str]] = {  # what is known below the top
+    ("AlgorithmSpecification",): {*f"{_SPEC} TrainingImageConfig".split()},
+    ("InputDataConfig",): {*f"{_ROW} ShuffleConfig".split()},
+    _SOURCE: {"S3DataSource", "FileSystemDataSource"},
+    (*_SOURCE, "S3DataSource"): {*f"{_S3} ModelAccessConfig HubAccessConfig".split()},
+    (*_SOURCE, "FileSystemDataSource"): {*_FILE.split()},
+    ("OutputDataConfig",): {"KmsKeyId", "S3OutputPath", "CompressionType"},
+    ("ResourceConfig",): {*f"{_MACHINES} SelectedInstanceCount".split()},
+    ("VpcConfig",): {*_VPC.split()},
+    ("StoppingCondition",): {*_STOP.split()},
+    ("CheckpointConfig",): {"S3Uri", "LocalPath"},
+}
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/[\w+=,.@/-]+")
 KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:(\d{12}):key/[\w-]+")
 ECR = re.compile(r"(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
@@ -58,12 +80,20 @@ _DISKS = {  # family: what follows it
 }
 OWN_DISKS = tuple(f"ml.{a}{b}." for a, some in _DISKS.items() for b in some)
 ASKED = ("RoleArn", "KmsKeyId", "VolumeKmsKeyId")  # of these, others ask more
+PARAMETERS = [
+    ("DebugRuleConfigurations", "RuleParameters"),
+    ("ProfilerRuleConfigurations", "RuleParameters"),
+    ("DebugHookConfig", "HookParameters"),
+    ("ProfilerConfig", "ProfilingParameters"),
+]
 CODE = "sagemaker_submit_directory"  # the code of script mode, fetched by path
 
 
 def findings(request: Mapping, rules: Rules) -> Found:
     """Yield what is wrong with a request to SageMaker."""
     yield from cloud.unknown(request, KNOWN)
+    for path, known in PARTS.items():
+        yield from cloud.unknown_below(request, path, frozenset(known))
     yield from _who(request, rules)
     yield from _reach(request)
     yield from _keys(request, rules)
@@ -186,7 +216,7 @@ def _image(request: Mapping, rules: Rules) -> Found:
         yield from cloud.image(value, path, ours, rules)
     path = ("AlgorithmSpecification", "ContainerEntrypoint")
     words = _rows(get(spec, path[-1])) + _rows(get(spec, "ContainerArguments"))
-    yield from cloud.inline(words, path)
+    yield from cloud_code.inline(words, path)
     if code := get(request, "HyperParameters", CODE):
         wrong = f"the code is fetched from {code!r:.80}, and can be replaced there"
         write = "put the code into the image"
@@ -236,8 +266,17 @@ def _secrets(request: Mapping) -> Found:
         if isinstance(values, Mapping):
             for name, value in values.items():
                 yield from cloud.secret(str(name), value, (part, name))
+                yield from cloud_code.loads(str(name), (part, name))
         elif values is not None:
             yield Finding((part,), "secrets", "expected names and values", "write such")
+    for number, row in enumerate(_rows(request.get("Tags"))):
+        name, value = str(get(row, "Key")), get(row, "Value")
+        yield from cloud.secret(name, value, ("Tags", number, "Value"))
+    for part, name in PARAMETERS:
+        rows = request.get(part)
+        for number, row in enumerate(rows if isinstance(rows, list) else [rows]):
+            at = (part, number, name) if isinstance(rows, list) else (part, name)
+            yield from cloud.secrets_in(get(row, name), at)
     for name in ("ContainerArguments", "ContainerEntrypoint"):
         path: Path = ("AlgorithmSpecification", name)
         yield from arguments(get(request, *path), path)
@@ -262,7 +301,13 @@ def _limits(request: Mapping, rules: Rules) -> Found:
     path: Path = ("StoppingCondition", "MaxRuntimeInSeconds")
     most, seconds = rules.max_hours * 3600, cloud.whole(get(request, *path))
     if seconds is None or not 0 < seconds <= most:
-        wrong = "no end is set" if seconds is None else f"{seconds:,} seconds"
+        value = get(request, *path)
+        wrong = (
+            f"{value!r:.20} is no whole number"
+            if seconds is None
+            else (f"{seconds:,} seconds")
+        )
+        wrong = "no end is set" if value is None else wrong
         write = f"write at most {most} ({rules.max_hours} hours)"
         yield Finding(path, "limits", wrong, write)
     path = ("ResourceConfig", "KeepAlivePeriodInSeconds")

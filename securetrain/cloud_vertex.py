@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from securetrain import cloud
+from securetrain import cloud, cloud_code
 from securetrain.cloud import Finding, Found, Path, Rules, get
 from securetrain.cloud_sagemaker import arguments
 
@@ -40,6 +40,22 @@ POOL = frozenset(
 )
 CONTAINER = frozenset(("imageUri", "command", "args", "env"))
 PYTHON = frozenset(("executorImageUri", "packageUris", "pythonModule", "args", "env"))
+_MACHINE = "machineType acceleratorType acceleratorCount tpuTopology gpuPartitionSize"
+_SCHEDULE = "timeout restartJobOnWorkerRestart strategy disableRetries maxWaitDuration"
+_MACHINES = ("workerPoolSpecs", "machineSpec")
+PARTS: dict[tuple[str, ...], set[str]] = {  # what is known below a jobSpec
+    _MACHINES: {*f"{_MACHINE} reservationAffinity".split()},
+    (*_MACHINES, "reservationAffinity"): {"reservationAffinityType", "key", "values"},
+    ("workerPoolSpecs", "diskSpec"): {"bootDiskType", "bootDiskSizeGb"},
+    ("scheduling",): {*_SCHEDULE.split()},
+    ("pscInterfaceConfig",): {"networkAttachment", "dnsPeeringConfigs"},
+    ("pscInterfaceConfig", "dnsPeeringConfigs"): {
+        "domain",
+        "targetProject",
+        "targetNetwork",
+    },
+    ("baseOutputDirectory",): {"outputUriPrefix"},
+}
 ACCOUNT = re.compile(
     r"[a-z][a-z0-9-]{4,28}[a-z0-9]@([a-z0-9.:-]+)\.iam\.gserviceaccount\.com"
 )
@@ -68,9 +84,13 @@ def findings(job: Mapping, rules: Rules) -> Found:
         yield Finding(("jobSpec",), "image", "expected a mapping", "write the job here")
         spec = {}
     yield from cloud.unknown(spec, SPEC, base)
+    for path, known in PARTS.items():
+        yield from cloud.unknown_below(spec, path, frozenset(known), base)
+    yield from cloud.unknown_below(job, ("encryptionSpec",), frozenset(("kmsKeyName",)))
+    yield from cloud.secrets_in(job.get("labels"), ("labels",))
     yield from _who(spec, base, rules)
     yield from _reach(spec, base, rules)
-    yield from _keys(job, rules)
+    yield from _keys(job, base, rules)
     yield from _pools(spec, base, rules)
     yield from _data(spec if not base else job, rules)
     yield from _limits(spec, base, rules)
@@ -117,13 +137,15 @@ def _reach(spec: Mapping, base: Path, rules: Rules) -> Found:
             yield Finding((*base, name), "reach", wrong, "write false")
 
 
-def _keys(job: Mapping, rules: Rules) -> Found:
+def _keys(job: Mapping, base: Path, rules: Rules) -> Found:
     path = ("encryptionSpec", "kmsKeyName")
     value = get(job, *path)
     match = KEY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         wrong = "no key of ours" if not value else f"{value!r:.60} is no key"
         write = "write projects/P/locations/L/keyRings/R/cryptoKeys/K beside jobSpec"
+        if not base:
+            write = "a gcloud config cannot name a key: write the whole CustomJob"
         yield Finding(path, "keys", wrong, write)
     elif match[1] not in rules.projects:
         wrong = f"the key is in project {match[1]:.40}, which is not ours"
@@ -165,9 +187,10 @@ def _container(part: Any, path: Path, known: frozenset[str], rules: Rules) -> Fo
     for number, row in enumerate(env if isinstance(env, list) else []):
         at = (*path, "env", number)
         yield from cloud.secret(str(get(row, "name")), get(row, "value"), at)
+        yield from cloud_code.loads(str(get(row, "name")), at)
     words = [get(part, name) for name in ("command", "args")]
     words = [one for some in words if isinstance(some, list) for one in some]
-    yield from cloud.inline(words, (*path, "command"))
+    yield from cloud_code.inline(words, (*path, "command"))
     for name in ("command", "args"):
         yield from arguments(get(part, name), (*path, name))
 

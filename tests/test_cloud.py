@@ -274,6 +274,169 @@ def test_registries_of_google(registry, ours):
     assert (check(request, "vertex") == []) == ours
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["perl", "-E", "x"], True),
+        (["node", "--eval", "x"], True),
+        (["node", "--eval=x"], True),
+        (["node", "-p", "x"], True),
+        (["php", "-r", "x"], True),
+        (["fish", "-c", "x"], True),
+        (["pypy3", "-c", "x"], True),
+        (["Rscript", "-e", "x"], True),
+        (["lua", "-e", "x"], True),
+        (["awk", "BEGIN{system(1)}"], True),
+        (["pip", "install", "x"], True),
+        (["python3", "-m", "pip", "install", "x"], True),
+        (["python3", "/opt/ml/input/data/train/run.py"], True),
+        (["python3", "-W", "ignore", "/opt/ml/input/data/train/run.py"], True),
+        (["/opt/ml/input/data/train/run"], True),
+        (["python3", "/gcs/signs-train/run"], True),
+        (["python3", "train.py", "--data", "/opt/ml/input/data/train"], False),
+        (["python3", "train.py", "--data=/opt/ml/input/data/train"], False),
+        (["python", "train.py", "-p", "4", "-r", "2"], False),
+        (["python", "-m", "trainer", "install"], False),
+    ],
+)
+def test_more_ways_to_bring_code(words, refused):
+    aws = cloud_requests.change(
+        cloud_requests.approved(site()),
+        ("AlgorithmSpecification.ContainerEntrypoint", words),
+    )
+    assert bool(check(aws)) == refused
+    google = cloud_requests.change(
+        cloud_requests.approved_vertex(site()),
+        ("jobSpec.workerPoolSpecs.0.containerSpec.command", words),
+    )
+    found = check(google, "vertex")
+    assert ("image" in [one.question for one in found]) == refused
+
+
+@pytest.mark.parametrize(
+    "name", ["PYTHONPATH", "PYTHONSTARTUP", "LD_PRELOAD", "BASH_ENV"]
+)
+def test_variables_that_load_code(name):
+    request = cloud_requests.change(
+        cloud_requests.approved(site()), ("Environment", {name: "/opt/ml/input/x"})
+    )
+    assert [one.question for one in check(request)] == ["image"]
+    request = cloud_requests.change(
+        cloud_requests.approved_vertex(site()),
+        ("jobSpec.workerPoolSpecs.0.containerSpec.env", [{"name": name, "value": "x"}]),
+    )
+    assert [one.question for one in check(request, "vertex")] == ["image"]
+
+
+NAMES = [
+    "PGPASSWORD", "DBPASSWORD", "MYSQL_PWD", "DB_PASS", "DB_PW", "PASSWORD_PROD",
+    "password1", "passwords", "SECRET_VALUE", "GITHUB_PAT", "AUTH", "AUTHORIZATION",
+    "SSH_KEY", "SIGNING_KEY", "ENCRYPTION_KEY", "TOKENS",
+]  # fmt: skip
+INNOCENT = [
+    "tokenizer", "num_passes", "bypass", "path", "patience", "author", "key_dim",
+    "secretary", "PASSWORD_FILE", "SECRET_NAME",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES + INNOCENT)
+def test_names_of_secrets(name):
+    value, here = "".join(["gU7x", "Lq2m", "Zr9w"]), site()
+    wanted = ["secrets"] * (name in NAMES)
+    for change in (
+        ("Environment", {name: value}),
+        ("Tags", [{"Key": name, "Value": value}]),
+        ("DebugHookConfig", {"HookParameters": {name: value}}),
+    ):
+        request = cloud_requests.change(cloud_requests.approved(here), change)
+        assert [one.question for one in check(request)] == wanted, change
+    rule = {
+        "RuleConfigurationName": "r",
+        "RuleEvaluatorImage": cloud_requests.image(
+            here.account, f"@sha256:{here.digest}"
+        ),
+        "RuleParameters": {name: value},
+    }
+    request = cloud_requests.change(
+        cloud_requests.approved(here), ("DebugRuleConfigurations", [rule])
+    )
+    assert [one.question for one in check(request)] == wanted
+    request = cloud_requests.approved_vertex(here) | {"labels": {name: value}}
+    assert [one.question for one in check(request, "vertex")] == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [
+        ("arn:aws:ssm:eu-west-1:111122223333:parameter/db/password", False),
+        ("arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-a1B2c3", False),
+        ("arn:aws:ssm:hunter2-hunter2", True),
+        ("arn:aws:secretsmanager:hunter2", True),
+        ("projects/p/secrets/", True),
+        ("Bearer " + "gU7xLq2mZr9w", True),
+    ],
+)
+def test_only_a_whole_reference_is_one(value, refused):
+    request = cloud_requests.change(
+        cloud_requests.approved(site()), ("Environment", {"PASSWORD": value})
+    )
+    ours = cloud.Rules(frozenset((site().account, "111122223333")))
+    found = cloud.findings(request, "sagemaker", ours)
+    assert ("secrets" in [one.question for one in found]) == refused
+
+
+def test_a_token_with_its_scheme():
+    value = " ".join(["Bearer", "gU7xLq2mZr9w"])
+    request = cloud_requests.change(
+        cloud_requests.approved(site()), ("Environment", {"AUTHORIZATION": value})
+    )
+    assert [one.question for one in check(request)] == ["secrets"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        ("sagemaker", "AlgorithmSpecification.NewThing"),
+        ("sagemaker", "InputDataConfig.0.NewThing"),
+        ("sagemaker", "InputDataConfig.0.DataSource.NewThing"),
+        ("sagemaker", "OutputDataConfig.Mirror"),
+        ("sagemaker", "ResourceConfig.Foo"),
+        ("sagemaker", "VpcConfig.Foo"),
+        ("sagemaker", "StoppingCondition.Foo"),
+        ("sagemaker", "CheckpointConfig.Foo"),
+        ("sagemaker", "SessionChainingConfig.EnableSessionTagChaining"),
+        ("vertex", "jobSpec.workerPoolSpecs.0.machineSpec.new"),
+        ("vertex", "jobSpec.workerPoolSpecs.0.machineSpec.reservationAffinity.x"),
+        ("vertex", "jobSpec.workerPoolSpecs.0.diskSpec.new"),
+        ("vertex", "jobSpec.scheduling.new"),
+        ("vertex", "jobSpec.pscInterfaceConfig.new"),
+        ("vertex", "jobSpec.baseOutputDirectory.new"),
+        ("vertex", "encryptionSpec.new"),
+    ],
+)
+def test_a_new_setting_below_the_top_is_refused(provider, path):
+    base = cloud_requests.approved(site())
+    if provider == "vertex":
+        base = cloud_requests.approved_vertex(site())
+    found = check(cloud_requests.change(base, (path, True)), provider)
+    parts = {cloud.dotted(one.path).replace("[0]", ".0") for one in found}
+    assert path in parts or "SessionChainingConfig" in parts
+
+
+def test_what_is_known_below_the_top_is_what_sagemaker_has():
+    import botocore.session
+
+    from securetrain.cloud_sagemaker import PARTS
+
+    model = botocore.session.Session().get_service_model("sagemaker")
+    for path, known in PARTS.items():
+        shape = model.operation_model("CreateTrainingJob").input_shape
+        for step in path:
+            shape = shape.members[step]
+            shape = shape.member if shape.type_name == "list" else shape
+        assert set(shape.members) >= known, path
+
+
 def test_a_registry_is_a_folder_not_a_beginning():
     assert cloud.welcome("host/team/x@sha256:1", "host/team")
     assert not cloud.welcome("host/team2/x@sha256:1", "host/team")
@@ -397,6 +560,30 @@ def test_odd_files_are_refused_with_a_reason(tmp_path, capsys, content, says):
     assert says in capsys.readouterr().err
 
 
+def test_messages(tmp_path, capsys):
+    here = site()
+    aws, google = cloud_requests.approved(here), cloud_requests.approved_vertex(here)
+    end = ("StoppingCondition.MaxRuntimeInSeconds", 14400.0)
+    job = write(tmp_path / "a.json", cloud_requests.change(aws, end))
+    assert cli.main(["cloud", "check", *flags(here), job]) == 1
+    said = capsys.readouterr()
+    assert "14400.0 is no whole number" in said.err
+    assert "1 file checked, 1 setting refused" in said.out
+    job = write(tmp_path / "b.json", google["jobSpec"])
+    assert cli.main(["cloud", "check", *flags(here), job]) == 1
+    assert "a gcloud config cannot name a key" in capsys.readouterr().err
+    assert cli.main(["cloud", "check", "--bucket", "s3://x", job]) == 2
+    assert "a name without s3://" in capsys.readouterr().err
+
+
+def test_an_excerpt_says_how_much_it_leaves_out():
+    from securetrain.cloud_command import excerpt
+
+    assert excerpt(["a", "b"], most=2) == "a\nb"
+    assert excerpt(["a", "b", "c"], most=2) == "a\nb\n… and 1 more"
+    assert max(map(len, excerpt(["word " * 40]).splitlines())) <= 96
+
+
 def test_wrong_use(tmp_path, capsys):
     job = write(tmp_path / "job.json", {})
     for line in (
@@ -405,6 +592,9 @@ def test_wrong_use(tmp_path, capsys):
         ["check", "--account", "12", job],
         ["check", "--bucket", "s3 x", job],
         ["check", "--max-hours", "0", job],
+        ["check", "--bucket", "s3://x", job],
+        ["check", "--bucket", "x/y", job],
+        ["check", "--project", "projects/x", job],
     ):
         assert cli.main(["cloud", *line]) == 2, line
         assert "expected" in capsys.readouterr().err
