@@ -41,7 +41,11 @@ PASSWORD = re.compile(  # a name of a file, or of a secret, is none
     r"([_.-](?!(file|path|name|arn|length)$).*|[0-9]*)"
     r"|(.*[_.-])?(api|access|secret|private|account|signing|encryption|ssh)[_-]?key"
 )
-TOKEN = re.compile(r"(?i)(.*[_.-])?(tokens?|pass|pw|pat|auth(orization)?|dsn)")
+TOKEN = re.compile(  # special_tokens are no secrets
+    r"(?i)(.*[_.-])?(token|pass|pw|pat|auth(orization)?|dsn)"
+    r"|((api|auth|access|refresh|hf)[_.-])?tokens"
+)
+FOLDER = re.compile(r"(OLD)?PWD=/\S*")  # a shell's own, and no password
 SCHEME = re.compile(r"(?i)(bearer|basic|token)\s+")
 OPAQUE = re.compile(r"[\w+/=.~!@#$%^&*-]{8,}")  # `</s>` is a token, but no secret
 REFERENCE = re.compile(
@@ -201,7 +205,7 @@ def secret(name: str, value: Any, path: Path) -> Found:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     bare = SCHEME.sub("", text.strip().strip("\"'"), count=1)
     write = "store it in a secret manager, and name it by its reference"
-    if not bare or REFERENCE.fullmatch(bare):
+    if not bare or REFERENCE.fullmatch(bare) or FOLDER.fullmatch(f"{name}={bare}"):
         return
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)  # apiKey is api_Key
     named = PASSWORD.fullmatch(name)

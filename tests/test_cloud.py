@@ -385,6 +385,21 @@ def test_only_a_whole_reference_is_one(value, refused):
     assert ("secrets" in [one.question for one in found]) == refused
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PWD", "/workspace"),
+        ("special_tokens", "additional"),
+        ("stop_tokens", "newlines"),
+    ],
+)
+def test_names_that_only_look_like_secrets(name, value):
+    request = cloud_requests.change(
+        cloud_requests.approved(site()), ("Environment", {name: value})
+    )
+    assert check(request) == []
+
+
 def test_a_token_with_its_scheme():
     value = " ".join(["Bearer", "gU7xLq2mZr9w"])
     request = cloud_requests.change(
