@@ -82,12 +82,20 @@ def affecting(name: str, given: str, known: Sequence[dict[str, Any]]) -> list[di
 def _hit(part: dict[str, Any], wanted: Version) -> bool:
     if any(Version(one) == wanted for one in part.get("versions", [])):
         return True
-    for events in (span["events"] for span in part.get("ranges", [])):
-        first = [Version(e["introduced"]) for e in events if "introduced" in e]
-        fixed = [Version(e["fixed"]) for e in events if "fixed" in e]
-        if first and first[0] <= wanted and not (fixed and wanted >= fixed[0]):
-            return True
-    return False
+    spans = (one for one in part.get("ranges", []) if one.get("type") != "GIT")
+    return any(_within(span["events"], wanted) for span in spans)
+
+
+def _within(events: list[dict[str, str]], wanted: Version) -> bool:
+    """Say whether a version is affected after all events up to it, as OSV counts."""
+    rows = [(Version(text), kind) for event in events for kind, text in event.items()]
+    hit = False
+    for at, kind in sorted(rows, key=lambda row: (row[0], row[1] == "introduced")):
+        if kind == "last_affected":
+            hit = hit and wanted <= at
+        elif wanted >= at:
+            hit = kind == "introduced"
+    return hit
 
 
 def before(repaired: str) -> str:

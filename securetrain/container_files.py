@@ -5,7 +5,9 @@ finished image and look into its layers. They want their code in the image, the 
 that its build used, or root once they are in.
 
 These rules know a few forms of a few mistakes. A build is a program: whoever writes it
-can say the same in a form that no rule here knows.
+can say the same in a form that no rule here knows. Two limits of many: a user of
+another name may have root's number (`useradd -o -u 0 toor`), and `COPY .` takes
+whatever lies in the folder, unless .dockerignore leaves it out.
 """
 
 from __future__ import annotations
@@ -21,24 +23,33 @@ from securetrain.dependencies import Finding
 from securetrain.dockerfile import Instruction, Unread, read
 
 NAMES = re.compile(
-    r"(?i)(dockerfile|containerfile)(\..+)?|.+\.(dockerfile|containerfile)"
+    r"(?i)(docker|container)file([._-](?!dockerignore$).+)?|.+\.(docker|container)file"
 )
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 VARIABLE = re.compile(r"\$(\w+|\{(\w+)(:?[-+?][^}]*)?\})")
+COMMIT = re.compile(r"[^?#]+\.git#[0-9a-f]{40}(:.*)?")
 ADDRESS = re.compile(r"(?i)^(https?|ftp|git)://|^git@|\.git(#.*)?$")
 SECRET = re.compile(
     r"(?i)(^|_)(token|secret|passwd|password|passphrase|credentials?|api_?key|"
-    r"access_?key|secret_?key|private_?key|auth)(_|$)"
+    r"access_?key|secret_?key|private_?key|auth)(_|$)|"
+    r"(password|token|secret|_pwd|(^|_)pass)$"
 )
+NO_SECRET = re.compile(r"(?i).*=(true|false)|.*token.*=\d+")  # a token's number
+LOGIN = re.compile(r"://[^\s/@:$]*:(?!\$)[^\s/@]+@")  # a variable is no password
 KEY_FILE = re.compile(
     r"(?i)(^|/)(\.env(\..+)?|\.netrc|\.pypirc|\.npmrc|id_(rsa|ed25519|ecdsa)|\.ssh|"
-    r"\.aws|kaggle\.json|.+\.(pem|key|p12)|credentials(\.json)?)/?$"
+    r"\.aws|\.docker(/config\.json)?|kaggle\.json|.+\.(pem|key|p12)|credentials(\.json)?)/?$"
 )
 ROOT = re.compile(r"(?i)(root|0+)(:.*)?")
 FETCHES, SHELLS = {"curl", "wget"}, {"sh", "bash", "ash", "dash", "zsh"}
 RUNNERS = SHELLS | {"python", "python3", "perl", "node", "source", "."}
 CHECKS = re.compile(r"sha(256|384|512)sum\s+(.*\s)?(-c|--check)\b|gpg\s.*--verify\b")
-SECOND = ("--extra-index-url", "--trusted-host", "--find-links", "-f")
+SECOND = re.compile(r"(--extra-\w|--tr|--fin)[\w-]*|--index|-f.*")
+JOINED = re.compile(r"-[er].+|--(edit|req)[\w-]*=.*")  # an option, and what it asks for
+SECOND_ENV = re.compile(
+    r"(?i)(PIP|UV)_(EXTRA_INDEX_URL|FIND_LINKS)|PIP_TRUSTED_HOST|UV_(INDEX|INSECURE_HOST)"
+)
+SECOND_SET = re.compile(r"\w+\.(extra-index-url|trusted-host|find-links)")
 MARKS = "();<>|&\n"  # what ends a word in a shell
 
 
@@ -71,8 +82,8 @@ def _findings(every: list[Instruction]) -> Iterator[Row]:
     user, stage = Instruction("USER", "", 0), ""
     for one in every:
         if one.word == "ONBUILD":
-            word, _, rest = one.rest.partition(" ")
-            one = Instruction(word.upper(), rest.strip(), one.line)
+            word, rest = (*re.split(r"\s+", one.rest, maxsplit=1), "")[:2]
+            one = Instruction(word.upper(), rest, one.line)
         if one.word == "ARG" and not user.line:
             name, _, value = one.rest.partition("=")
             defaults[name.strip()] = value.strip("\"'")
@@ -89,8 +100,9 @@ def _findings(every: list[Instruction]) -> Iterator[Row]:
             stages[stage] = user
         yield from _kept(one)
         yield from _fetched(one, stages)
-    if not user.rest or ROOT.fullmatch(user.rest) or VARIABLE.search(user.rest):
-        came = f"USER {user.rest}" if user.rest else "no USER"
+    who = " ".join(_split(user.rest, user.line))  # as Docker does, without quotes
+    if not who or ROOT.fullmatch(who) or VARIABLE.search(who):
+        came = f"USER {who}" if who else "no USER"
         yield user.line, "root", f"{came}: the last stage runs as root; name a user"
 
 
@@ -116,10 +128,12 @@ def _kept(one: Instruction) -> Iterator[Row]:
     """Yield secrets that stay in the image or its history."""
     if one.word in ("ENV", "ARG"):
         for name, value in _settings(one):
-            if SECRET.search(name) and (one.word == "ARG" or value):
+            plain = NO_SECRET.fullmatch(f"{name}={value}") or not value
+            asked = one.word == "ARG" and not value  # whoever builds gives it
+            if SECRET.search(name) and (asked or not plain):
                 says = f"{one.word} {ascii(name)[1:-1]} stays in the image's history; "
                 yield one.line, "secret", says + "use RUN --mount=type=secret"
-            if name.upper() in ("PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"):
+            if SECOND_ENV.fullmatch(name):
                 says = f"{name} names another place to fetch from; use one index"
                 yield one.line, "second-index", says
     if one.word in ("COPY", "ADD"):
@@ -133,6 +147,9 @@ def _kept(one: Instruction) -> Iterator[Row]:
         raise Unread(one.line, str(error)) from None
     for value in keys:
         yield one.line, "secret", f"{value[:4]}… looks like a key, in clear"
+    if not keys and one.word in ("ENV", "ARG", "RUN") and LOGIN.search(one.rest):
+        says = "an address holds a password, which stays in the image's history; "
+        yield one.line, "secret", says + "use RUN --mount=type=secret"
 
 
 def _settings(one: Instruction) -> list[tuple[str, str]]:
@@ -147,11 +164,17 @@ def _fetched(one: Instruction, stages: Collection[str]) -> Iterator[Row]:
     """Yield code that comes from elsewhere, unseen."""
     if one.word == "ADD":
         hashed = re.search(r"--checksum=sha256:[0-9a-f]{64}\b", one.rest)
-        if not hashed and any(ADDRESS.search(word) for word in _words(one)[:-1]):
+        places = [word for word in _words(one)[:-1] if not COMMIT.fullmatch(word)]
+        if not hashed and any(ADDRESS.search(word) for word in places):
             says = "ADD of an address takes what lies there today; add --checksum="
             yield one.line, "add-url", says
-    if one.word == "COPY" and (match := re.search(r"--from=(\S+)", one.rest)):
-        image = match[1].strip("\"'")
+    images: list[str] = []
+    if one.word == "COPY":
+        images = re.findall(r"--from=(\S+)", one.rest)
+    if one.word == "RUN":
+        options = re.match(r"(--\S+\s+)*", one.rest)
+        images = re.findall(r"\bfrom=([^,\s]+)", options[0] if options else "")
+    for image in (name.strip("\"'") for name in images):
         stage = image.isdigit() or image.lower() in stages
         if not stage and not DIGEST.search(image):
             says = f"{ascii(image)[1:-1]}: a tag can move; add @sha256: and the digest"
@@ -191,15 +214,20 @@ def _pip(words: list[str]) -> Iterator[tuple[str, str]]:
         words, name = words[1:], "pip"
     comment = [place for place, word in enumerate(words) if word.startswith("#")]
     words = words[: comment[0]] if comment else words
-    verbs = {"install", "download", "wheel", "sync"} & set(words[1:])
-    if not re.fullmatch(r"pip[\d.]*", name) or not verbs:
+    if not re.fullmatch(r"pip[\d.]*", name):
         return
-    given = set(words)
-    own = {"--no-deps", "--no-build-isolation"} <= given and {".", "-e"} & given
+    if {"config", "set"} <= set(words) and any(map(SECOND_SET.fullmatch, words)):
+        yield "second-index", "pip config names another place to fetch from"
+    verbs = {"install", "download", "wheel", "sync"} & set(words[1:])
+    if not verbs:
+        return
+    asked = {word for word in words[1:] if word[:1] != "-"} - verbs
+    asked |= {word for word in words[1:] if JOINED.fullmatch(word)}
+    own = {"--no-deps", "--no-build-isolation"} <= set(words) and asked == {"."}
     if "--require-hashes" not in words and not own:
         says = "pip takes what the index offers today; use --require-hashes and a lock"
         yield "pip-unhashed", says
-    if other := [word for word in words if word.partition("=")[0] in SECOND]:
+    if other := [w for w in words if SECOND.fullmatch(w.partition("=")[0])]:
         yield "second-index", f"{other[0].partition('=')[0]}: use one index"
 
 

@@ -185,7 +185,10 @@ def _line(number: int, line: str, pins: list[Pin]) -> Iterator[tuple[str, str]]:
     if wanted.url:
         yield "address", SAYS["address"]
     elif not (version := _version(wanted)):
-        yield "unpinned", f"{wanted.name}: expected one version, such as ==1.4.0"
+        says = "expected one version, such as ==1.4.0"
+        if [rule.operator for rule in wanted.specifier] == ["==="]:
+            says = "expected ==, not ==="
+        yield "unpinned", f"{wanted.name}: {says}"
     elif not hashes:
         yield "no-hash", f"{wanted.name}: expected --hash=sha256:… of each file allowed"
     else:
@@ -199,6 +202,10 @@ def _option(line: str) -> Iterator[tuple[str, str]]:
     if line in HARMLESS:
         return
     name = line.split()[0]
+    if name == "--hash":
+        says = "a hash without its requirement; is a backslash missing "
+        yield "option", f"{says}in the line above?"
+        return
     rules = [rule for rule, form in OPTIONS.items() if form.match(name)]
     rule = rules[0] if rules else "option"
     yield rule, f"{ascii(name)[1:-1][:40]} {SAYS[rule]}"

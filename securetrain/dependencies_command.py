@@ -15,7 +15,10 @@ Exit status: 0 nothing refused; 1 something was; 2 a file that is not there, or 
 option. As a hook of pre-commit:
 
     entry: securetrain dependencies check
-    files: (requirements.*\\.(txt|lock)|Dockerfile.*)$
+    files: >-
+      (?x)(requirements[^/]*\\.(txt|lock)
+      |(^|/)(?i:(docker|container)file([._-](?!dockerignore$)[^/]+)?
+      |[^/]+\\.(docker|container)file))$
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ def check(options: argparse.Namespace) -> int:
         print(one, file=sys.stderr)
     count, bad = len(options.files), len({one.source for one in found})
     many = f"{count} file{'' if count == 1 else 's'}"
-    print(f"{many} checked, {bad} refused with {len(found)} findings")
+    says = f"{len(found)} finding{'' if len(found) == 1 else 's'}"
+    print(f"{many} checked, {bad} refused with {says}")
     return int(bool(found))
 
 
@@ -60,7 +64,10 @@ def _content(path: Path) -> bytes:
 
 def _known(path: Path) -> set[str]:
     """Return the names of a lock, or of a file with one name a line."""
-    lines = path.read_text("utf-8").splitlines()
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"--known {path}: expected UTF-8 text") from None
     bare = (line.partition("#")[0].strip() for line in lines if line[:1].isalnum())
     names = {line.split(";")[0].split("==")[0].split()[0] for line in bare if line}
     if not names:
@@ -69,11 +76,15 @@ def _known(path: Path) -> set[str]:
 
 
 def bill(options: argparse.Namespace) -> int:
-    """Write the list of a lock's packages."""
+    """Write the list of a lock's packages; 1 when the lock is refused."""
     from securetrain import paths, sbom
 
     lock = options.lock or paths.root() / "requirements.lock"
-    data = sbom.write(lock.read_bytes(), str(lock), options.name)
+    try:
+        data = sbom.write(lock.read_bytes(), str(lock), options.name)
+    except ValueError as refused:
+        print(refused, file=sys.stderr)
+        return 1
     try:
         why = sbom.problems(data)
     except ValueError as absent:

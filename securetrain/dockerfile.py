@@ -85,8 +85,8 @@ def _instructions(lines: list[str], escape: str) -> Iterator[Instruction]:
         if line.rstrip().endswith(escape):
             parts.append(line.rstrip()[: -len(escape)])
             continue
-        whole, parts = " ".join([*parts, line]).strip(), []
-        word, _, rest = whole.partition(" ")
+        whole, parts = "".join([*parts, line]).strip(), []
+        word, rest = (*re.split(r"\s+", whole, maxsplit=1), "")[:2]
         if word.upper() not in INSTRUCTIONS:
             raise Unread(first, f"{ascii(word[:30])} is no instruction")
         documents = HEREDOC.findall(rest)

@@ -28,15 +28,15 @@ SHORTEST = 4  # letters; below, half of all names are one letter apart
 # What data and training code installs most; the command checks against these names
 # unless it is told others.
 WORDS = """
-accelerate aiohttp albumentations boto3 catboost click dask datasets diffusers
-fastapi flask gensim gradio grpcio huggingface-hub jax jinja2 joblib jupyterlab
-keras langchain lightgbm litellm llama-cpp-python matplotlib mlflow networkx nltk
-notebook numba numpy onnx onnxruntime openai opencv-python optuna pandas peft pillow
-polars protobuf psutil pyarrow pydantic pytest python-dateutil pytorch-lightning
-pyyaml ray requests safetensors scikit-image scikit-learn scipy seaborn
-sentence-transformers sentencepiece setuptools spacy sqlalchemy statsmodels
-streamlit sympy tensorboard tensorflow timm tokenizers torch torchaudio torchvision
-tqdm transformers tritonclient urllib3 vllm wandb wheel xgboost
+accelerate aiohttp albumentations boto3 catboost click dash dask dataset datasets
+diffusers fastai fastapi flask gensim gradio grpcio huggingface-hub jax jinja2 joblib
+jupyterlab keras langchain lightgbm litellm llama-cpp-python matplotlib mlflow networkx
+ngboost nltk notebook numba numpy onnx onnxruntime openai opencv-python optuna pandas
+peft pillow polars protobuf psutil pyaml pyarrow pydantic pytest python-dateutil
+pytorch-lightning pyyaml ray requests safetensors scapy scikit-image scikit-learn scipy
+seaborn sentence-transformers sentencepiece setuptools spacy sqlalchemy statsmodels
+streamlit sympy tensorboard tensorboardx tensorflow timm tokenizers torch torchaudio
+torchvision tqdm transformers tritonclient urllib3 vllm wandb wheel xgboost
 """
 POPULAR = frozenset(WORDS.split())
 

@@ -50,6 +50,37 @@ def test_an_advisory_without_a_repair_affects_all_later_versions():
     assert advisories.affecting("signs.loader", "77", one)
 
 
+@pytest.mark.parametrize(
+    ("version", "hit"),
+    [
+        ("0.9", False), ("1.0", True), ("1.1", False), ("1.5", False), ("2.0", True),
+        ("2.3", True), ("2.3.1", False), ("3", True),
+    ],
+)  # fmt: skip
+def test_every_pair_of_a_range_counts(version, hit):
+    one = json.loads(json.dumps(KNOWN))
+    one[0]["affected"][0]["ranges"] = [
+        {"type": "GIT", "events": [{"introduced": "a" * 40}]},
+        {
+            "type": "ECOSYSTEM",
+            "events": [
+                {"introduced": "2.0"}, {"last_affected": "2.3"}, {"introduced": "3"},
+                {"introduced": "1.0"}, {"fixed": "1.1"},
+            ],
+        },
+    ]  # fmt: skip
+    assert bool(advisories.affecting("signs-loader", version, one)) is hit
+
+
+@pytest.mark.parametrize(
+    ("version", "hit"),
+    [("1.26.16", True), ("1.26.17", False), ("2.0.5", True), ("2.0.6", False)],
+)
+def test_both_lines_of_urllib3_are_in_the_bundle(version, hit):
+    found = advisories.affecting("urllib3", version, advisories.bundle()["advisories"])
+    assert ("CVE-2023-43804" in [one["id"] for one in found]) is hit
+
+
 def test_the_bundle_is_dated_whole_and_in_osvs_form():
     bundle = advisories.bundle()
     assert len(bundle["date"]) == 10 and bundle["note"]

@@ -1,16 +1,25 @@
 """Locks and Dockerfiles: what is refused, where, and that pip reads them so, too."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from random import Random
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from securetrain import cli, container_files, container_scanners, dependencies, sbom
+from securetrain import (
+    cli,
+    container_files,
+    container_scanners,
+    dependencies,
+    dependencies_command,
+    sbom,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 HASH = "--hash=sha256:" + "a" * 64
@@ -130,6 +139,23 @@ def test_a_finding_reads_as_compilers_write_it():
     assert str(one).startswith("a/r.txt:2: unpinned: numpy: expected one version")
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"torch===2.6.0 {HASH}", "torch: expected ==, not ==="),
+        (f"torch==2.6.0\n{HASH}", "is a backslash missing in the line above?"),
+    ],
+)
+def test_common_slips_are_named(text, says):
+    found = dependencies.check(text.encode(), "r.txt")
+    assert any(says in one.says for one in found), found
+
+
+@pytest.mark.parametrize("name", ["fastai", "tensorboardX", "dash", "ngboost", "scapy"])
+def test_well_known_neighbours_of_well_known_names_pass(name):
+    assert rules(f"{name}==1 {HASH}\n") == []
+
+
 def test_pins_by_name_and_the_first_fault():
     pin = dependencies.pins(GOOD.encode(), "r.txt")["numpy"]
     assert (pin.version, pin.hashes, pin.line) == ("2.2.0", (HASH[7:],), 1)
@@ -213,7 +239,21 @@ def docker(text):
         "RUN pip install --require-hashes -r requirements.lock",
         "RUN --mount=type=secret,id=t pip install --require-hashes -r r.lock",
         "RUN pip install --no-deps --no-build-isolation .",
+        "RUN pip install --no-deps --no-build-isolation -e .",
         "RUN pip --version && apt-get install -y pip",
+        "RUN pip config set global.index-url http://a",
+        "RUN uv pip install --require-hashes --extra gpu -r r.lock",
+        "RUN\ttrue",
+        "RUN --mount=type=bind,from=build,target=/x sh /x/run.sh",
+        f"RUN --mount=type=bind,from=a.example/b{DIGEST},target=/x sh /x/run.sh",
+        "RUN --mount=type=cache,target=/root/.cache true",
+        "RUN --mount=type=secret,id=t,env=T pip install --require-hashes -r a "
+        "--index-url https://me:${T}@a.example/simple",
+        f"ADD https://a.example/y.git#{'a' * 40} /y",
+        f"ADD https://a.example/y.git#{'a' * 40}:src /y",
+        "ENV PAD_TOKEN=0 USE_AUTH=false PWD=/app BYPASS=yes",
+        "ENV PIP_INDEX_URL=http://a.example/simple",
+        'USER "app"',
         f"ADD --checksum=sha256:{'a' * 64} https://a.example/b /b",
         "RUN curl -o a https://a.example/a && sha256sum -c a.sha256",
         "COPY --from=build /a /b",
@@ -262,6 +302,21 @@ def test_honest_instructions_pass(line):
         ("RUN p\"\"ip install torch", "pip-unhashed"),
         ("run pip install torch", "pip-unhashed"),
         ("ONBUILD RUN pip install torch", "pip-unhashed"),
+        ("RUN pip install --no-deps --no-build-isolation . torch", "pip-unhashed"),
+        ("RUN pip install --no-deps --no-build-isolation -e ../b", "pip-unhashed"),
+        ("RUN pip install --no-deps --no-build-isolation . -rb", "pip-unhashed"),
+        ("RUN pip install --no-deps --no-build-isolation . --editable=b",
+         "pip-unhashed"),
+        ("RUN p\\\nip install torch", "pip-unhashed"),
+        ("RUN\tpip install torch", "pip-unhashed"),
+        ("ONBUILD\tRUN\tpip install torch", "pip-unhashed"),
+        ("RUN uv pip install --require-hashes --index http://b -r a", "second-index"),
+        ("RUN pip install --require-hashes --extra-index b -r a", "second-index"),
+        ("RUN pip config set global.extra-index-url http://b", "second-index"),
+        ("RUN python -m pip config --user set install.find-links b", "second-index"),
+        ("ENV UV_EXTRA_INDEX_URL=http://b", "second-index"),
+        ("ENV UV_INDEX=http://b", "second-index"),
+        ("ARG PIP_FIND_LINKS=http://b", "second-index"),
         ("RUN pip wheel --require-hashes --find-links=http://a -r b", "second-index"),
         ("ENV PIP_EXTRA_INDEX_URL=http://a", "second-index"),
         ("RUN curl -sSL https://a.example | bash", "pipe-to-shell"),
@@ -273,10 +328,26 @@ def test_honest_instructions_pass(line):
         ("RUN curl -o a https://a.example && sh a", "unchecked-download"),
         ("RUN ( wget https://a.example )", "unchecked-download"),
         ("ADD https://a.example/x /x", "add-url"),
+        ("ADD https://a.example/y.git#main /x", "add-url"),
+        (f"ADD https://a.example/y.git#{'a' * 39} /x", "add-url"),
+        (f"ADD https://a.example/x?y.git#{'a' * 40} /x", "add-url"),
         ('ADD ["http://a.example/x", "/x"]', "add-url"),
         ("ADD --chown=1:1 git@a.example:b.git /x", "add-url"),
         ("COPY --from=a.example/b:1 /a /b", "base-unpinned"),
+        ("RUN --mount=type=bind,from=a.example/b:1,target=/x sh /x/a", "base-unpinned"),
+        ("RUN --mount=type=cache,target=/a --mount=from=b:1,target=/x a",
+         "base-unpinned"),
+        ('RUN --mount="type=bind,from=b:1",target=/x a', "base-unpinned"),
         ("ENV API_KEY=abc", "secret"),
+        ("ENV PIP_INDEX_URL=http://me:hunter2@b/simple", "secret"),
+        ("ARG DATA=https://me:hunter2@b/simple", "secret"),
+        ("RUN fetch ftp://me:hunter2@b/simple", "secret"),
+        ("ENV DB_PASS=a", "secret"),
+        ("ENV DB_PWD=a", "secret"),
+        ("ENV PGPASSWORD=a", "secret"),
+        ("ENV DB_PASSWORD=123456", "secret"),
+        ("ENV MYTOKEN=x", "secret"),
+        ("COPY .docker/config.json /root/.docker/", "secret"),
         ("ENV HF_TOKEN abc def", "secret"),
         ("ENV A=b \\\n  DB_PASSWORD=c", "secret"),
         ("ARG GITHUB_TOKEN", "secret"),
@@ -285,6 +356,9 @@ def test_honest_instructions_pass(line):
         ("ADD .aws/ /root/", "secret"),
         ("USER root", "root"),
         ("USER 0:0", "root"),
+        ('USER "0"', "root"),
+        ("USER 'root'", "root"),
+        ('USER ""', "root"),
         ("USER ${WHO}", "root"),
         (f"FROM x{DIGEST}", "root"),
         ("FROM build\nUSER 0", "root"),
@@ -351,11 +425,34 @@ def test_random_files_never_break_the_reader():
             assert one.line >= 1 and one.says
 
 
-def test_names_of_dockerfiles():
-    for name in ("Dockerfile", "a/Dockerfile.gpu", "train.dockerfile", "Containerfile"):
-        assert container_files.is_one(name)
-    for name in ("requirements.txt", "my-dockerfile-notes.md", "docker.txt"):
-        assert not container_files.is_one(name)
+def test_a_tab_hides_no_other_finding():
+    assert docker(f"FROM a:1\nRUN\ttrue\nUSER\tb\nRUN echo {DIGEST}\n") == [
+        (1, "base-unpinned")
+    ]
+
+
+def test_a_password_in_an_address_is_not_shown():
+    data = f"{HARD}ENV A=http://me:hunter2@b/simple\n".encode()
+    [one] = container_files.check(data, "Dockerfile")
+    assert one.rule == "secret" and "hunter2" not in one.says
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("Dockerfile", True), ("a/Dockerfile.gpu", True), ("Containerfile", True),
+        ("train.dockerfile", True), ("a/b.Containerfile", True), ("dockerfile", True),
+        ("Dockerfile-gpu", True), ("a/Dockerfile_gpu", True),
+        ("Dockerfile.dockerignore", False), ("my-dockerfile-notes.md", False),
+        ("docker.txt", False), ("Dockerfiles/a.py", False), ("Dockerfiles", False),
+    ],
+)  # fmt: skip
+def test_the_hook_sends_what_the_command_reads_as_a_dockerfile(name, is_one):
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    [files] = [one["files"] for one in hooks if one["id"] == "dependencies"]
+    assert container_files.is_one(name) is is_one
+    assert bool(re.search(files, name)) is is_one
+    assert files in " ".join(dependencies_command.__doc__.split())
 
 
 def test_tools_that_are_absent_are_said_and_not_asked(tmp_path, monkeypatch):
@@ -407,9 +504,12 @@ def test_the_command_says_file_line_and_count(tmp_path, capsys):
     assert f"{lock}:2: unpinned: " in said.err
     assert f"{docker_file}:1: base-unpinned: " in said.err
     assert said.out == "2 files checked, 2 refused with 2 findings\n"
+    assert command("check", lock) == 1
+    said = capsys.readouterr()
+    assert said.out == "1 file checked, 1 refused with 1 finding\n"
 
 
-def test_the_command_takes_names_from_a_lock_or_a_list(tmp_path):
+def test_the_command_takes_names_from_a_lock_or_a_list(tmp_path, capsys):
     lock, known = tmp_path / "r.txt", tmp_path / "known.txt"
     lock.write_text(f"tomli-w==1 {HASH}\n")
     known.write_text("# ours\ntomli\n\ntorch==2 --hash=…\n")
@@ -418,6 +518,9 @@ def test_the_command_takes_names_from_a_lock_or_a_list(tmp_path):
     assert command("check", "--known", known, "--accept", "tomli-w", lock) == 0
     known.write_text("# nothing\n")
     assert command("check", "--known", known, lock) == 2
+    known.write_bytes(b"numpy\n\xff\n")
+    assert command("check", "--known", known, lock) == 2
+    assert f"--known {known}: expected UTF-8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock", "a.py", "none.txt"])
@@ -514,6 +617,11 @@ def test_a_list_wants_a_lock(tmp_path, capsys):
         sbom.write(b"", "r.txt")
     assert command("sbom", tmp_path / "none.lock") == 2
     lock = tmp_path / "r.lock"
+    for refused in ("numpy==1\n", ""):
+        lock.write_text(refused)
+        assert command("sbom", lock, "--to", tmp_path / "bill.json") == 1
+        assert str(lock) in capsys.readouterr().err
+    assert not (tmp_path / "bill.json").exists()
     lock.write_text(GOOD)
     assert command("sbom", lock, "--name", "ours") == 0
     tree = json.loads(capsys.readouterr().out)
