@@ -176,7 +176,7 @@ def _readers(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Fin
         for pod in pods
     }
     # A name that no secret has: only a right to all of them covers it.
-    asked = [Request("list", "secrets"), Request("get", "secrets", name="*")]
+    asked = [Request(verb, "secrets", name="*") for verb in ("list", "get", "watch")]
     for space in sorted({pod.namespace for pod in pods}):
         for way in escalation.who(manifests, space, asked):
             if (pod := used.get(way.subject)) is not None:

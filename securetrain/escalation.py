@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from securetrain.cluster_files import Manifest
+from securetrain.pod_security import Pod, pods
 from securetrain.rbac import (
     GROUP,
+    READS,
     Grant,
     Request,
     Subject,
@@ -44,7 +46,15 @@ ENTERS = (
     *(Request(v, "pods") for v in ("update", "patch")),  # another image
 )
 BINDS = tuple(Request("bind", x, GROUP) for x in ("clusterroles", "roles"))
-ESCALATES = tuple(Request("escalate", x, GROUP) for x in ("clusterroles", "roles"))
+# Neither bind nor escalate hands out anything by itself: its holder writes an object,
+# too. In a namespace and in the whole cluster: what to bind, and where it is written.
+BINDINGS = tuple(Request(v, "rolebindings", GROUP) for v in CHANGE)
+WIDE_BINDS = (Request("bind", "clusterroles", GROUP),)
+WIDE_BINDINGS = tuple(Request(v, "clusterrolebindings", GROUP) for v in CHANGE)
+ESCALATES = (Request("escalate", "roles", GROUP),)
+ROLES = tuple(Request(v, "roles", GROUP) for v in CHANGE)
+WIDE_ESCALATES = (Request("escalate", "clusterroles", GROUP),)
+WIDE_ROLES = tuple(Request(v, "clusterroles", GROUP) for v in CHANGE)
 NODES = tuple(Request(v, "nodes/proxy") for v in ("create", "get"))
 HOOKS = tuple(
     Request(v, "mutatingwebhookconfigurations", "admissionregistration.k8s.io")
@@ -79,8 +89,12 @@ def who(
     places = sorted({s.namespace for s in known} | {namespace})
     subjects = sorted({grant.subject for grant in held})
     held += _handed_out(held, roles(manifests), places)
+    here = [pod for pod in pods(manifests) if pod.namespace == namespace]
+    entries = (("start", STARTS),)
+    if any(map(_holds_secrets, here)):
+        entries += (("enter", ENTERS),)
     ways = (
-        _shortest(subject, held, known, places, namespace, asked)
+        _shortest(subject, held, known, places, namespace, asked, entries)
         for subject in subjects
     )
     return [way for way in ways if way]
@@ -115,6 +129,7 @@ def _shortest(
     places: Sequence[str],
     namespace: str,
     asked: Sequence[Request],
+    entries: Sequence[tuple[str, Sequence[Request]]],
 ) -> Way | None:
     """Return the shortest way from a subject to what is asked, None where none is."""
     waiting: deque[tuple[Subject, tuple[str, ...]]] = deque([(start, ())])
@@ -124,7 +139,7 @@ def _shortest(
         mine = _of(subject, held)
         if last := _plainly(subject, mine, namespace, asked):
             return Way(start, (*steps, last), not steps)
-        if last := _mounting(mine, namespace, asked):
+        if last := _mounting(mine, namespace, asked, entries):
             return Way(start, (*steps, last), False)
         for other, step in _moves(subject, mine, known, places):
             if other not in seen:
@@ -152,11 +167,33 @@ def _plainly(
     return ""
 
 
-def _mounting(mine: Sequence[Grant], namespace: str, asked: Sequence[Request]) -> str:
+def _holds_secrets(pod: Pod) -> bool:
+    """Return whether a pod has a secret in a volume or in its environment."""
+    for volume in pod.spec.get("volumes") or []:
+        sources = (volume.get("projected") or {}).get("sources") or []
+        if any("secret" in one for one in (volume, *sources)):
+            return True
+    for kind in ("containers", "initContainers"):
+        for one in pod.spec.get(kind) or []:
+            if any("secretRef" in source for source in one.get("envFrom") or []):
+                return True
+            values = (value.get("valueFrom") or {} for value in one.get("env") or [])
+            if any("secretKeyRef" in value for value in values):
+                return True
+    return False
+
+
+def _mounting(
+    mine: Sequence[Grant],
+    namespace: str,
+    asked: Sequence[Request],
+    entries: Sequence[tuple[str, Sequence[Request]]],
+) -> str:
     """Return by which grant somebody sees secrets through pods that mount them."""
-    if not any((one.resource, one.group) == ("secrets", "") for one in asked):
+    shown = (one for one in asked if one.verb in READS)
+    if not any((one.resource, one.group) == ("secrets", "") for one in shown):
         return ""
-    for kinds, verb in ((STARTS, "start"), (ENTERS, "enter")):
+    for verb, kinds in entries:
         for grant in direct(mine, namespace, kinds):
             where = f"({grant.role}, {grant.where})"
             return f"may {verb} pods that mount its secrets {where}"
@@ -179,7 +216,8 @@ def _moves(
         whose = f"({grant.role}, {grant.where})"
         for place in places:
             yield from _moves_in(grant, place, known, whose)
-        yield from _wide_moves(grant, known, whose)
+            yield from _hands_out(grant, place, mine, whose)
+        yield from _wide_moves(grant, mine, whose)
 
 
 def _moves_in(
@@ -204,10 +242,23 @@ def _moves_in(
         for one in here:
             if can(Request(verb, resource, name=one.name)):
                 yield one, f"may {text} {one} {whose}"
+
+
+def _can(held: Iterable[Grant], place: str, asked: Iterable[Request]) -> bool:
+    return any(one.covers(place, each) for one in held for each in asked)
+
+
+def _hands_out(
+    grant: Grant, place: str, mine: Sequence[Grant], whose: str
+) -> Iterator[tuple[Subject, str]]:
+    """Yield which roles of a namespace one grant lets somebody take, with all others.
+
+    mine: all grants of its holder, who must be able to write the role or the binding
+    """
     everything = Subject(EVERYTHING, "", place)
-    if can(*ESCALATES):
+    if _can([grant], place, ESCALATES) and _can(mine, place, ROLES):
         yield everything, f"may write itself any role in {place} (escalate) {whose}"
-    if can(*BINDS):
+    if _can([grant], place, BINDS) and _can(mine, place, BINDINGS):
         for name in grant.names:
             yield Subject(ROLE, name, place), f"may hand out the role {name} {whose}"
         if not grant.names:
@@ -215,20 +266,21 @@ def _moves_in(
 
 
 def _wide_moves(
-    grant: Grant, known: Sequence[Subject], whose: str
+    grant: Grant, mine: Sequence[Grant], whose: str
 ) -> Iterator[tuple[Subject, str]]:
     """Yield whom a grant lets somebody become that holds in the whole cluster."""
     if grant.namespace:
         return
     everything = Subject(EVERYTHING, "")
-    for asked, text in (
-        (ESCALATES, "write itself any role (escalate)"),
-        (BINDS, "hand out roles everywhere (bind)"),
-        (NODES, "talk to any node's kubelet"),
-        (HOOKS, "change every object on its way in (webhook)"),
+    for asked, written, text in (
+        (WIDE_ESCALATES, WIDE_ROLES, "write itself any role (escalate)"),
+        (WIDE_BINDS, WIDE_BINDINGS, "hand out roles everywhere (bind)"),
+        (NODES, (), "talk to any node's kubelet"),
+        (HOOKS, (), "change every object on its way in (webhook)"),
     ):
-        named = grant.names and asked in (BINDS, ESCALATES)
-        if any(grant.covers("", one) for one in asked) and not named:
+        named = grant.names and written
+        able = not written or _can(mine, "", written)
+        if able and _can([grant], "", asked) and not named:
             yield everything, f"may {text} {whose}"
     masters = Request("impersonate", "groups", name="system:masters")
     if grant.covers("", masters):

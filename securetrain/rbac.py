@@ -69,7 +69,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. name: of one object; "" asks for any, and for all in a list."""
+    """What is asked. name: of one object; "" asks for any that there is."""
 
     verb: str
     resource: str  # with a subresource, as in pods/exec
@@ -124,8 +124,9 @@ def request(verb: str, resource: str) -> list[Request]:
 def allows(rule: Mapping[str, Any], asked: Request) -> bool:
     """Return whether a rule allows a request, as the API server decides.
 
-    A rule with resourceNames allows no request that names no object: it cannot list.
-    A `get` that names none asks whether there is any object that it allows.
+    A request that names no object asks whether there is any that the rule allows. With
+    resourceNames a list or a watch names one by a field selector (metadata.name=NAME);
+    only create and deletecollection name none.
     """
     verbs, groups = rule.get("verbs") or (), rule.get("apiGroups") or ()
     if not ({"*", asked.verb} & set(verbs) and {"*", asked.group} & set(groups)):
@@ -137,12 +138,7 @@ def allows(rule: Mapping[str, Any], asked: Request) -> bool:
     names = rule.get("resourceNames") or ()
     if not names or asked.name in names:
         return True
-    return not asked.name and asked.verb not in (
-        "list",
-        "watch",
-        "create",
-        "deletecollection",
-    )
+    return not asked.name and asked.verb not in ("create", "deletecollection")
 
 
 def rules(role: Manifest, roles: Sequence[Manifest]) -> list[dict[str, Any]]:

@@ -47,6 +47,18 @@ def account(name, namespace="training"):
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
 
 
+VOLUME = {"volumes": [{"name": "v", "secret": {"secretName": "key"}}]}
+PROJECTED = {"sources": [{"secret": {"name": "key"}}]}
+FROM_KEY = {"secretKeyRef": {"name": "key", "key": "k"}}
+
+
+def pod(more, namespace="training", **container):
+    metadata = {"name": "train", "namespace": namespace}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+    one = {"name": "c", "image": "c"} | container
+    return made | {"spec": {"containers": [one]} | more}
+
+
 def ways(*objects, namespace="training", asked=READ):
     manifests = cluster_files.take(list(objects))
     return {str(w.subject): w for w in escalation.who(manifests, namespace, asked)}
@@ -86,7 +98,9 @@ def test_a_binding_in_a_namespace_narrows_a_cluster_role():
         (rule("get", "secrets/status"), False),
         (rule("get", "*/secrets"), False),
         (rule("get", "secrets", names=["one"]), True),
-        (rule("list watch", "secrets", names=["one"]), False),
+        (rule("list", "secrets", names=["one"]), True),  # by a field selector
+        (rule("watch", "secrets", names=["one"]), True),
+        (rule("create deletecollection", "secrets", names=["one"]), False),
         (rule("GET", "secrets"), False),
         (rule("get", "secret"), False),
     ],
@@ -94,6 +108,18 @@ def test_a_binding_in_a_namespace_narrows_a_cluster_role():
 def test_rules(one, reads):
     objects = [role("r", one), bind("r", "User:eve", "training")]
     assert ("User eve" in direct(*objects)) is reads
+
+
+def test_a_name_narrows_a_list_and_stops_what_names_nothing():
+    for verb in ("get", "list", "watch", "delete"):
+        one = rule(verb, "secrets", names=["key"])
+        assert rbac.allows(one, Request(verb, "secrets"))
+        assert rbac.allows(one, Request(verb, "secrets", name="key"))
+        assert not rbac.allows(one, Request(verb, "secrets", name="other"))
+    for verb in ("create", "deletecollection"):
+        assert not rbac.allows(
+            rule(verb, "secrets", names=["key"]), Request(verb, "secrets")
+        )
 
 
 def test_subresources():
@@ -195,12 +221,13 @@ def test_a_users_name_may_be_a_service_account():
         rule("patch", "pods/ephemeralcontainers"),
         rule("create", "pods/attach"),
         rule("patch", "pods", names=["train"]),
-        rule("bind", "clusterroles", GROUP),
-        rule("escalate", "roles", GROUP),
+        rule("bind create", "clusterroles rolebindings", GROUP),
+        rule("bind patch", "roles rolebindings", GROUP),
+        rule("escalate update", "roles", GROUP),
     ],
 )
 def test_detours_in_a_namespace(one):
-    objects = [role("r", one), bind("r", "User:eve", "training")]
+    objects = [role("r", one), bind("r", "User:eve", "training"), pod(VOLUME)]
     (way,) = ways(*objects).values()
     assert not way.direct and "eve" in str(way)
     assert ways(*objects, namespace="other") == {}
@@ -214,8 +241,8 @@ def test_detours_in_a_namespace(one):
         rule("impersonate", "groups", names=["system:masters"]),
         rule("create", "nodes/proxy"),
         rule("patch", "mutatingwebhookconfigurations", "admissionregistration.k8s.io"),
-        rule("bind", "clusterroles", GROUP),
-        rule("escalate", "clusterroles", GROUP),
+        rule("bind create", "clusterroles clusterrolebindings", GROUP),
+        rule("escalate patch", "clusterroles", GROUP),
     ],
 )
 def test_detours_through_the_cluster(one):
@@ -232,13 +259,62 @@ def test_detours_through_the_cluster(one):
         rule("create", "jobs", "batch", names=["train"]),
         rule("create update patch", "rolebindings roles", GROUP),
         rule("impersonate", "users", names=["nobody"]),
-        rule("bind", "clusterroles", GROUP, names=["view"]),
+        rule("bind", "clusterroles roles", GROUP),
+        rule("bind create", "clusterroles roles", GROUP),
+        rule("escalate", "clusterroles roles", GROUP),
+        rule("escalate create", "rolebindings", GROUP),
         rule("create", "serviceaccounts/token", names=["nobody"]),
     ],
 )
 def test_what_is_no_detour(one):
     objects = [role("r", one), bind("r", "User:eve"), account("loader")]
     assert ways(*objects) == {}
+
+
+def test_bind_and_what_it_writes_may_come_from_two_grants():
+    objects = [role("b", rule("bind", "clusterroles", GROUP)), bind("b", "User:eve")]
+    assert ways(*objects) == {}
+    for resource in ("rolebindings", "clusterrolebindings"):
+        more = role("w", rule("create", resource, GROUP))
+        found = ways(*objects, more, bind("w", "Group:system:authenticated"))
+        assert not found["User eve"].direct, resource
+    here = bind("w", "User:eve", "elsewhere")
+    assert ways(*objects, role("w", rule("create", "rolebindings", GROUP)), here) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "has"),
+    [
+        (pod(VOLUME), True),
+        (pod({"volumes": [{"name": "v", "projected": PROJECTED}]}), True),
+        (pod({}, envFrom=[{"secretRef": {"name": "key"}}]), True),
+        (pod({}, env=[{"name": "K", "valueFrom": FROM_KEY}]), True),
+        (pod({}, env=[{"name": "K", "value": "1"}]), False),
+        (pod({"volumes": [{"name": "v", "emptyDir": {}}]}), False),
+        (pod(VOLUME, "elsewhere"), False),
+    ],
+)
+def test_entering_pods_shows_the_secrets_that_they_have(one, has):
+    objects = [role("r", rule("create", "pods/exec")), bind("r", "User:eve"), one]
+    assert bool(ways(*objects)) is has
+
+
+def test_entering_a_pod_is_being_its_account():
+    objects = [
+        role("r", rule("create", "pods/exec")),
+        bind("r", "User:eve"),
+        pod({"serviceAccountName": "loader"}),
+        role("key", rule("get", "secrets")),
+        bind("key", "training/loader", "training"),
+    ]
+    steps = ways(*objects)["User eve"].steps
+    assert "enter pods in training that run as" in steps[0] and len(steps) == 2
+
+
+def test_mounting_a_secret_reads_it_and_does_no_more():
+    objects = [role("r", rule("create", "pods")), bind("r", "User:eve"), pod(VOLUME)]
+    for verb, can in (("watch", True), ("delete", False), ("create", False)):
+        assert bool(ways(*objects, asked=rbac.request(verb, "secrets"))) is can
 
 
 def test_steps_in_a_row():
@@ -260,9 +336,21 @@ def test_steps_in_a_row():
 def test_roles_handed_out_by_name():
     objects = [
         role("reader", rule("get", "secrets")),
-        role("hand", rule("bind", "clusterroles", GROUP, names=["reader"])),
+        role("view", rule("get", "pods")),
+        role(
+            "hand",
+            rule("bind", "clusterroles", GROUP, names=["reader"]),
+            rule("create", "rolebindings", GROUP),
+        ),
+        role(
+            "harmless",
+            rule("bind", "clusterroles", GROUP, names=["view"]),
+            rule("create", "rolebindings", GROUP),
+        ),
         bind("hand", "User:eve", "training"),
+        bind("harmless", "User:bob", "training"),
     ]
+    assert set(ways(*objects)) == {"User eve"}
     assert not ways(*objects)["User eve"].direct
     assert ways(*objects, namespace="other") == {}
 
