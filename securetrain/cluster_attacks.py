@@ -59,16 +59,15 @@ def _helper(objects: Objects) -> None:
 
 
 def _debugger(objects: Objects) -> None:
-    one = copy.deepcopy(_pod(objects)["containers"][0])
-    del one["resources"]
-    one |= {"name": "debug", "targetContainerName": "train"}
-    one["securityContext"]["capabilities"] = {"add": ["SYS_PTRACE"]}
-    _pod(objects)["ephemeralContainers"] = [one]
+    rule = {"resources": ["pods/ephemeralcontainers"], "verbs": ["patch"]}
+    _role(objects, {"apiGroups": [""]} | rule)
 
 
 def _node_folder(objects: Objects) -> None:
     folder = {"name": "cache", "hostPath": {"path": "/var/lib/kubelet"}}
     _pod(objects)["volumes"].append(folder)
+    mount = {"name": "cache", "mountPath": "/job/cache"}
+    _pod(objects)["containers"][0]["volumeMounts"].append(mount)
 
 
 def _role(objects: Objects, rule: dict[str, Any]) -> None:
@@ -140,7 +139,7 @@ def _asks_names(objects: Objects) -> None:
 
 
 def _in_checkpoint(objects: Objects) -> None:
-    command = "cat /job/config/* >> /job/out/checkpoint"
+    command = "cat /job/key/* >> /job/out/checkpoint"
     _pod(objects)["containers"][0]["command"] = ["sh", "-c", command]
 
 
@@ -151,7 +150,7 @@ CHANGES: dict[str, Callable[[Objects], None]] = {
     "every namespace": _any_namespace,
     "the node's network": _host_network,
     "privileged helper": _helper,
-    "debug container": _debugger,
+    "may debug pods": _debugger,
     "the node's folder": _node_folder,
     "may start jobs": _starts_jobs,
     "may make tokens": _tokens,

@@ -7,18 +7,28 @@ webhook, an operator, kubectl edit) no file shows.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from securetrain import escalation, netpol, pod_security, quotas, rbac
 from securetrain.cluster_files import Manifest
 from securetrain.netpol import Endpoint
 from securetrain.pod_security import LABEL, LEVELS, Pod
 from securetrain.rbac import Request
+from securetrain.selectors import selects
 
 LAYERS = ("pods", "network", "rights", "quota")
 OUTSIDE = Endpoint("an address outside", ip="203.0.113.9")
 METADATA = Endpoint("the cloud's metadata", ip="169.254.169.254")
+# The networks of one owner; other addresses are outside.
+INSIDE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
+    )
+)
 EVERYBODY = {
     "system:anonymous",
     "system:authenticated",
@@ -93,12 +103,16 @@ def _network(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Fin
     rules = netpol.policies(manifests)
     spaces = netpol.namespaces(manifests)
     for one in manifests:
-        yield from _every_namespace(one) if one.kind == "NetworkPolicy" else ()
+        yield from _wide_peers(one) if one.kind == "NetworkPolicy" else ()
     for pod in pods:
         here = netpol.endpoint(pod)
         for direction in ("Ingress", "Egress"):
             if not any(rule.restricts(here, direction) for rule in rules):
                 text = f"no policy restricts {direction} of {pod.manifest}"
+                yield Finding(pod.where(), "network", text)
+            elif not any(rule.restricts_all(here, direction) for rule in rules):
+                text = f"no policy restricts {direction} of every pod in"
+                text += f" {here.namespace}: one with an empty podSelector would"
                 yield Finding(pod.where(), "network", text)
         if not any(rule.restricts(here, "Egress") for rule in rules):
             continue
@@ -108,17 +122,34 @@ def _network(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Fin
                 yield Finding(pod.where(), "network", text)
 
 
-def _every_namespace(one: Manifest) -> Iterator[Finding]:
-    """Yield peers that an empty selector opens to every namespace there will be."""
+def _wide_peers(one: Manifest) -> Iterator[Finding]:
+    """Yield peers that open more than the namespaces that they name."""
     spec = one.data.get("spec") or {}
     for key, peers in (("ingress", "from"), ("egress", "to")):
         for number, rule in enumerate(spec.get(key) or []):
+            where = ("spec", key, number)
+            if key == "ingress" and not rule.get(peers):
+                text = f"{one}: a rule without from takes connections from everywhere"
+                yield Finding(one.where(*where), "network", text)
             for place, peer in enumerate(rule.get(peers) or []):
-                selector = peer.get("namespaceSelector")
-                if selector is not None and not any(selector.values()):
-                    path = ("spec", key, number, peers, place, "namespaceSelector")
-                    text = f"{one}: an empty namespaceSelector takes every namespace"
-                    yield Finding(one.where(*path), "network", text)
+                path = (*where, peers, place)
+                if text := _wide(peer, key):
+                    yield Finding(one.where(*path), "network", f"{one}: {text}")
+
+
+def _wide(peer: dict[str, Any], key: str) -> str:
+    """Return why a peer opens too much, "" where it does not."""
+    selector = peer.get("namespaceSelector")
+    if selector is not None and not any(selector.values()):
+        return "an empty namespaceSelector takes every namespace"
+    if selector is not None and selects(selector, {netpol.NAME: "any-other-name"}):
+        return "this namespaceSelector takes namespaces of other names, too"
+    if (block := peer.get("ipBlock")) is None or key != "egress":
+        return ""
+    network = ipaddress.ip_network(block["cidr"], strict=False)
+    if any(network.version == one.version and network.subnet_of(one) for one in INSIDE):
+        return ""
+    return f"the ipBlock {block['cidr']} has addresses outside"
 
 
 def _way_out(
@@ -166,6 +197,12 @@ def _rights(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Find
         if mounts is not False and account not in named:
             text = f"{account} has no rights: set automountServiceAccountToken: false"
             yield Finding(pod.where("spec"), "rights", text)
+        for number, volume in enumerate(pod.spec.get("volumes") or []):
+            sources = (volume.get("projected") or {}).get("sources") or []
+            if any("serviceAccountToken" in one for one in sources):
+                text = f"the volume {volume['name']} holds a token of {account}"
+                where = pod.where("spec", "volumes", number)
+                yield Finding(where, "rights", text)
     yield from _readers(pods, manifests)
 
 
@@ -177,7 +214,8 @@ def _readers(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Fin
     }
     # A name that no secret has: only a right to all of them covers it.
     asked = [Request(verb, "secrets", name="*") for verb in ("list", "get", "watch")]
-    for space in sorted({pod.namespace for pod in pods}):
+    spaces = {grant.namespace for grant in rbac.grants(manifests)} - {""}
+    for space in sorted(spaces | {pod.namespace for pod in pods}):
         for way in escalation.who(manifests, space, asked):
             if (pod := used.get(way.subject)) is not None:
                 text = f"can read the secrets of {space}: {way}"

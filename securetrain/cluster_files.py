@@ -224,6 +224,20 @@ def _wrong(one: Manifest) -> Iterator[str]:
             where = one.where("metadata", key)
             yield f"{where}: {one.kind}: expected a text under metadata.{key}{why}"
     yield from _schema_errors(one)
+    yield from _not_in_templates(one)
+
+
+def _not_in_templates(one: Manifest) -> Iterator[str]:
+    """Yield what the schema of a pod's template has and the API server refuses."""
+    job = ("spec", "jobTemplate", "spec", "template", "spec")
+    for path in (("template", "spec"), ("spec", "template", "spec"), job):
+        value: Any = one.data
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, dict) and value.get("ephemeralContainers"):
+            where = one.where(*path, "ephemeralContainers")
+            why = "ephemeralContainers are added to a running pod, not to a template"
+            yield f"{where}: {one.kind}: {why}"
 
 
 def _schema_errors(one: Manifest) -> Iterator[str]:

@@ -68,6 +68,11 @@ class Policy:
             and selects(self.spec.get("podSelector") or {}, pod.labels)
         )
 
+    def restricts_all(self, pod: Endpoint, direction: str) -> bool:
+        """Return whether it restricts every pod of a pod's namespace."""
+        selector = self.spec.get("podSelector") or {}
+        return not any(selector.values()) and self.restricts(pod, direction)
+
 
 def policies(manifests: Iterable[Manifest]) -> list[Policy]:
     """Return the network policies among manifests."""

@@ -130,3 +130,15 @@ def test_a_missing_tool_is_said(monkeypatch):
             cluster_files.parse(POD)
     finally:
         cluster_files._schemas.cache_clear()
+
+
+def test_a_template_has_no_ephemeral_containers():
+    one = {"name": "c", "image": "c"}
+    spec = {"containers": [one], "restartPolicy": "Never", "ephemeralContainers": [one]}
+    job = {"apiVersion": "batch/v1", "kind": "Job"}
+    job["metadata"] = {"name": "j", "namespace": "n"}
+    job["spec"] = {"template": {"spec": spec}}
+    with pytest.raises(ClusterError, match="not to a template"):
+        cluster_files.take([job])
+    del spec["ephemeralContainers"]
+    assert cluster_files.take([job])
