@@ -48,6 +48,10 @@ def who(options: argparse.Namespace) -> int:
     """Print who can do what is asked, and how."""
     asked = rbac.request(options.verb, options.resource)
     manifests = _read(options.paths)
+    known = sorted(netpol.namespaces(manifests))
+    if options.namespace not in known:
+        here = f"no manifest is in {options.namespace!r}"
+        raise ValueError(f"{here}; known: {', '.join(known) or 'none'}")
     ways = escalation.who(manifests, options.namespace, asked)
     known = {str(way.subject) for way in ways}
     if strangers := set(options.but) - known:
@@ -57,6 +61,7 @@ def who(options: argparse.Namespace) -> int:
         print(f"{'' if way.direct else 'by a detour: '}{way}")
     what = f"{options.verb} {options.resource} in {options.namespace}"
     print(f"{len(ways)} can {what}, besides the cluster's own control plane")
+    print(f"roads not followed: {escalation.NOT_FOLLOWED}")
     return int(bool(ways))
 
 
@@ -65,6 +70,10 @@ def _read(paths: list[Path]) -> list[Manifest]:
     for path in paths:
         if not path.exists():
             raise ValueError(f"{path}: expected a file or folder, found none")
+    places = [path.resolve() for path in paths]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise ValueError(f"{paths[number]}: named twice; name each path once")
     return cluster_files.read(paths)
 
 
@@ -102,5 +111,7 @@ def main(argv: list[str]) -> int:
         return 2
     except ClusterError as error:
         print(error, file=sys.stderr)
-        print(f"{len(error.problems)} problems: nothing was judged", file=sys.stderr)
+        count = len(error.problems)
+        what = f"{count} problem{'s' if count > 1 else ''}"
+        print(f"{what}: nothing was judged", file=sys.stderr)
         return 1

@@ -27,6 +27,7 @@ from securetrain.rbac import (
     rules,
 )
 
+NOT_FOLLOWED = "certificates, persistent volumes, validating webhooks"
 CHANGE = ("create", "update", "patch")
 # Kinds of subjects that are none: all rights in a namespace, and those of one role.
 EVERYTHING, ROLE = "everything", "role"

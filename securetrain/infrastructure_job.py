@@ -3,7 +3,7 @@
     python infrastructure_job.py SETTINGS    # JSON: data, out, home, host, tcp, udp
 
 It fits a line, writes a checkpoint, and reads its own data: honest work. On its way it
-looks for a mock token in four places and tries to send it to 127.0.0.1. Only values
+looks for a mock token in three places and tries to send it to 127.0.0.1. Only values
 that start with `mock-` are ever looked at, and nothing else leaves this process.
 """
 

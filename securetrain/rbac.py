@@ -21,6 +21,11 @@ from securetrain.selectors import selects
 GROUP = "rbac.authorization.k8s.io"
 OWN = Path(__file__).with_name("default_roles.yaml")
 READS = ("get", "list", "watch")  # each shows what an object holds
+VERBS = (
+    *READS,
+    *("create", "update", "patch", "delete", "deletecollection"),
+    *("bind", "escalate", "impersonate", "approve", "sign", "attest", "use"),
+)
 # Resources that can be asked about by name alone; others want RESOURCE.GROUP.
 GROUPS = {
     name: group
@@ -107,8 +112,11 @@ def request(verb: str, resource: str) -> list[Request]:
     """Return what a question asks: `read` stands for get, list and watch.
 
     resource: as kubectl takes it: secrets, pods/exec, deployments.apps
-    Raises ValueError for a resource that is not known by its name alone.
+    Raises ValueError for an unknown verb, for a resource that is not known by its name
+    alone, and for one of Kubernetes' own in another of its groups.
     """
+    if verb not in ("read", *VERBS):
+        raise ValueError(f"unknown verb {verb!r}: expected read, {', '.join(VERBS)}")
     whole, dot, group = resource.partition(".")
     plural, slash, sub = whole.partition("/")
     if not dot and plural not in GROUPS:
@@ -116,7 +124,11 @@ def request(verb: str, resource: str) -> list[Request]:
             f"unknown resource {plural!r}: write its plural in small letters, as in "
             f"secrets, or RESOURCE.GROUP, as in workflows.argoproj.io"
         )
-    group = group if dot else GROUPS[plural]
+    own = GROUPS.get(plural, group)
+    if dot and "." not in group and group != own:  # others' groups have a domain
+        whole = f"{plural}.{own}" if own else plural
+        raise ValueError(f"{plural} is not of the API group {group!r}: write {whole}")
+    group = group if dot else own
     name = f"{plural}/{sub}" if slash else plural
     return [Request(v, name, group) for v in (READS if verb == "read" else (verb,))]
 

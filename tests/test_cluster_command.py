@@ -169,6 +169,7 @@ def test_who(capsys):
     said = capsys.readouterr().out
     assert "ServiceAccount training/trainer: may get secrets" in said
     assert "by a detour: Group interns" in said
+    assert "roads not followed: certificates, persistent volumes" in said
     assert cli.main([*words, str(HARDENED)]) == 1
     assert cli.main([*words, str(HARDENED), "--except", "Group operators"]) == 0
     assert cli.main([*words, str(HARDENED), "--except", "Group nobody"]) == 1
@@ -183,11 +184,31 @@ def test_who(capsys):
         ["check", "no-such-folder"],
         ["who", "read", "secret", "-n", "a", str(HARDENED)],
         ["who", "read", "secrets", "-n", "a", "no-such-folder"],
+        ["who", "raed", "secrets", "-n", "training", str(HARDENED)],
     ],
 )
 def test_wrong_use(words, capsys):
     assert cli.main(["cluster", *words]) == 2
     assert "expected" in capsys.readouterr().err or "secret" in words
+
+
+def test_a_path_named_twice(capsys):
+    assert cli.main(["cluster", "check", str(HARDENED), str(HARDENED)]) == 2
+    assert "named twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("space", ["trainning", ""])
+def test_a_namespace_that_no_manifest_has(space, capsys):
+    words = ["cluster", "who", "read", "secrets", "-n", space, str(HARDENED)]
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert f"no manifest is in {space!r}; known: storage, training" in said
+
+
+def test_one_problem_is_one(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("kind: Pod")
+    assert cli.main(["cluster", "check", str(tmp_path)]) == 1
+    assert "\n1 problem: nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

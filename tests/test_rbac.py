@@ -376,6 +376,17 @@ def test_questions():
             rbac.request("get", wrong)
 
 
+def test_questions_that_nobody_meant():
+    for verb, resource in (("raed", "secrets"), ("*", "pods"), ("", "pods")):
+        with pytest.raises(ValueError, match="unknown verb"):
+            rbac.request(verb, resource)
+    for resource in ("secrets.v1", "jobs.apps", "pods/exec.apps"):
+        with pytest.raises(ValueError, match="is not of the API group"):
+            rbac.request("get", resource)
+    assert rbac.request("get", "jobs.batch.volcano.sh")[0].group == "batch.volcano.sh"
+    assert rbac.request("bind", "clusterroles")
+
+
 def test_lines_name_the_binding():
     text = f"""apiVersion: {GROUP}/v1
 kind: ClusterRoleBinding
