@@ -186,10 +186,7 @@ def _rights(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Find
                     if "*" in (rule.get(key) or []):
                         where = role.where("rules", number, key)
                         yield Finding(where, "rights", f"{role}: * under {key}")
-    for grant in held:
-        if grant.subject.name in EVERYBODY:
-            text = f"{grant.subject} is everybody, and gets {grant.role}"
-            yield Finding(grant.where, "rights", text)
+    yield from _given(held)
     named = {grant.subject for grant in held}
     for pod in pods:
         account = rbac.Subject("ServiceAccount", pod.service_account, pod.namespace)
@@ -204,6 +201,18 @@ def _rights(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Find
                 where = pod.where("spec", "volumes", number)
                 yield Finding(where, "rights", text)
     yield from _readers(pods, manifests)
+
+
+def _given(held: Sequence[rbac.Grant]) -> Iterator[Finding]:
+    """Yield who is given too much at once, or is too many."""
+    for grant in held:
+        if grant.subject.name in EVERYBODY:
+            text = f"{grant.subject} is everybody, and gets {grant.role}"
+            yield Finding(grant.where, "rights", text)
+        if grant.role == "ClusterRole cluster-admin":
+            where = grant.namespace or "the whole cluster"
+            text = f"{grant.subject} gets cluster-admin in {where}"
+            yield Finding(grant.where, "rights", text)
 
 
 def _readers(pods: Sequence[Pod], manifests: Sequence[Manifest]) -> Iterator[Finding]:

@@ -142,6 +142,14 @@ def test_ingress_without_from():
     assert "from everywhere" in found(change)[0]
 
 
+def test_cluster_admin_is_given_to_somebody():
+    def change(objects):
+        one = cluster_attacks.get(objects, "RoleBinding", "operators-store-key")
+        one["roleRef"] |= {"kind": "ClusterRole", "name": "cluster-admin"}
+
+    assert "Group operators gets cluster-admin in training" in found(change)[0]
+
+
 def test_a_token_by_a_volume():
     source = {"serviceAccountToken": {"path": "token"}}
     volume = {"name": "t", "projected": {"sources": [source]}}
