@@ -24,7 +24,8 @@ from securetrain.paths import tool
 FORMS = (
     re.compile(rb"(?<![A-Z0-9])(A[KS]IA[A-Z0-9]{16})(?![A-Z0-9])"),
     re.compile(  # not what only names a variable: ${PASSWORD} or {password}
-        rb"[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{1,64}:(?!\{\w+\}@)([^\s:/@\"'$]{8,64})@"
+        rb"[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{1,64}:"
+        rb"(?!\{[\w.]+\}@)([^\s:/@\"'$]{8,64})@"
     ),
     re.compile(
         rb"(?is)(?:token|secret|password|api_?key)[^\n]{1,16}?"

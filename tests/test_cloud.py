@@ -196,7 +196,10 @@ def test_no_type_anywhere_crashes_the_policy(provider):
         (("HyperParameters.k", "S3://Elsewhere/x"), "HyperParameters.k"),
         (("HyperParameters.k", "s3a://elsewhere/x"), "HyperParameters.k"),
         (("Environment.registryApiKey", "hunter2"), "Environment.registryApiKey"),
-        (("Environment.DB", "postgres://u:{}@db/x".format("p4ss" + "w0rd-long")), "Environment.DB"),
+        (
+            ("Environment.DB", "postgres://u:{}@db/x".format("p4ss" + "w0rd-long")),
+            "Environment.DB",
+        ),
         (
             ("InputDataConfig.0.DataSource.S3DataSource.S3Uri", "https://s3.x/b/"),
             "InputDataConfig[0].DataSource.S3DataSource.S3Uri",

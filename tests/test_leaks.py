@@ -153,7 +153,7 @@ def test_bytes_that_only_look_like_an_archive_by_chance_are_passed():
 
 def test_a_variable_named_in_an_address_is_no_key():
     address = "db://reader:{}@store"
-    for name in ("{password}", "${PASSWORD}"):
+    for name in ("{password}", "{mock.password}", "${PASSWORD}"):
         assert key_scanners.find(address.replace("{}", name).encode()) == []
     key = "{" + "pa ssword}".replace(" ", "-")
     assert key_scanners.find(address.replace("{}", key).encode()) == [key]
