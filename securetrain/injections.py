@@ -5,7 +5,8 @@ runner copies them into a script before a shell reads it. They travel on: throug
 environment, outputs of steps and jobs, a matrix, inputs of an action. This file follows
 them and names each place where they arrive as code.
 
-It reads scripts line by line, no shell: what it cannot follow, it takes for tainted.
+It reads scripts line by line and is no shell: it misses what it does not know, a file
+that is written and then run, for example. Read the scripts yourself, too.
 """
 
 from __future__ import annotations
