@@ -155,7 +155,9 @@ def _checked(document: Document) -> File:
     elif "runs" in data:
         _keys(document, (), ACTION)
         _mapping(document, ("runs",))
-        if data["runs"].get("using") == "composite":
+        runs = data["runs"]
+        _texts_only(document, ("runs",), ("using", "image"))
+        if "steps" in runs or str(runs.get("using")).lower() == "composite":
             _steps(document, ("runs", "steps"))
     else:
         why = "no `on` and `jobs`, as a workflow has, and no `runs`, as an action has"
@@ -185,6 +187,9 @@ def _workflow(document: Document) -> None:
             why = "a job has either `steps` or `uses`"
             raise WorkflowError(f"{document.where(*place)}: {why}")
         _texts_only(document, place, ("uses", "if"))
+        if not isinstance(needs := job.get("needs") or [], str) and not _texts(needs):
+            where = document.where(*place, "needs")
+            raise WorkflowError(f"{where}: `needs` names jobs")
         if "steps" in job:
             _steps(document, (*place, "steps"))
         for key in ("outputs", "strategy", "services", "with"):

@@ -99,6 +99,9 @@ def check_paths(
                 found += [str(finding) for finding in check([load(one)], reviewed)]
             except WorkflowError as error:
                 unread.append(str(error))
+            except Exception as error:  # one file must not hide the others
+                why = f"{type(error).__name__}: {error}"
+                unread.append(f"{one}:1: cannot be checked: {why}")
     return found, unread
 
 

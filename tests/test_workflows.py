@@ -553,3 +553,42 @@ def test_findings_tell_how_the_words_came():
     assert "env.t, from github.head_ref" in one.says
     assert one.place == ("jobs", "a", "steps", 0, "run")
     assert injections.Taint().of(("github", "sha")) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "runs: {using: Composite, steps: [1]}",
+        "runs: {using: composite, steps: {a: 1}}",
+        "runs: {using: Composite, steps: {a: 1}}",
+        "runs: {using: Composite, steps: [{run: 5}]}",
+        "runs: {using: node20, steps: [{run: 5}]}",
+        "runs: {using: docker, image: 5}",
+        "runs: {using: [docker], image: Dockerfile}",
+        job("- run: ls", more="    needs: [[1]]\n"),
+        job("- run: ls", more="    needs: {b: 1}\n"),
+        job("- run: ls", more="    needs: 5\n"),
+    ],
+)
+def test_odd_types_are_unread_and_lose_no_finding_of_other_files(text, tmp_path):
+    (tmp_path / "a.yml").write_text(text)
+    (tmp_path / "b.yml").write_text(job("- run: ls ${{ github.head_ref }}"))
+    found, unread = workflows.check_paths([tmp_path])
+    assert len(unread) == 1 and "a.yml:" in unread[0]
+    assert len(found) == 1 and "b.yml:" in found[0]
+
+
+def test_an_error_that_nobody_foresaw_counts_as_unread(tmp_path, monkeypatch):
+    (tmp_path / "a.yml").write_text(job("- run: ls"))
+    (tmp_path / "b.yml").write_text(job("- run: ls ${{ github.head_ref }}"))
+    check = workflows.check
+
+    def breaks(files, reviewed=None):
+        if "a.yml" in files[0].where():
+            raise KeyError("a surprise")
+        return check(files, reviewed)
+
+    monkeypatch.setattr(workflows, "check", breaks)
+    found, unread = workflows.check_paths([tmp_path])
+    assert len(found) == 1 and len(unread) == 1
+    assert "a.yml:1: cannot be checked: KeyError" in unread[0]
