@@ -61,12 +61,12 @@ def read_policy(content: bytes, source: str = POLICY) -> Policy:
     folder = "data"
     release = "release/data"
     name = "signs"
-    key = "64 hex digits, the public key"
+    signer = "64 hex digits: the public key of whoever signs"
 
     [models]                # the same four
 
     [actions]
-    "actions/checkout" = ["40 hex digits"]
+    "actions/checkout" = ["40 hex digits: a commit that somebody has read"]
     """
     try:
         tree = tomllib.loads(content.decode("utf-8"))

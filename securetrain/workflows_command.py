@@ -11,6 +11,25 @@ each commit since another: workflows, keys, signed data, signed models. Its rule
 those of `--policy FILE`. Without a policy it looks at workflows and keys alone. Keys
 are of three forms, as for `securetrain secrets scan`; `--gitleaks` asks for many more.
 
+The policy, of which every part may be left out:
+
+    [data]
+    folder = "data"
+    release = "release/data"
+    name = "signs"
+    signer = "64 hex digits: the public key of whoever signs"
+
+    [models]
+    folder = "models"
+    release = "release/models"
+    name = "detector"
+    signer = "64 hex digits"
+
+    [actions]
+    "actions/checkout" = ["40 hex digits: a commit that somebody has read"]
+
+`release` is the folder of manifest.json and manifest.sig, outside `folder`.
+
 Exit status: 0 nothing found; 1 something is refused; 2 wrong use, or unreadable.
 """
 

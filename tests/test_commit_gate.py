@@ -1,6 +1,7 @@
 """The gate at every commit: bad ones are blocked in a real repository."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from securetrain import cli, commit_gate, commits, manifests, paths
+from securetrain import (
+    cli,
+    commit_gate,
+    commits,
+    manifests,
+    paths,
+    workflows_command,
+)
 from securetrain.commit_gate import POLICY, decide, read_policy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -374,3 +382,21 @@ def test_git_blocks_a_bad_commit_and_lets_a_good_one_in(house):
     house.release("data", {"a.csv": b"x,y\n1,1\n"}, 2)
     done = house.commit(check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def as_documented(text):
+    """Return the policy in a text that people read, with keys and commits put in."""
+    part = text[text.index("[data]") :]
+    end = part.index("]", part.index('"actions/checkout"')) + 1
+    part = re.sub(r'"64 hex digits[^"]*"', '"' + "0" * 64 + '"', part[:end])
+    return re.sub(r'"40 hex digits[^"]*"', '"' + SHA + '"', part)
+
+
+def test_the_policy_that_is_documented_can_be_read():
+    hooks = (ROOT / "docs" / "hooks.md").read_text("utf-8")
+    for text in (workflows_command.__doc__, hooks):
+        policy = read_policy(as_documented(text).encode())
+        assert policy.data.folder == "data" and policy.models.name == "detector"
+        assert policy.actions == {"actions/checkout": (SHA,)}
+    short = as_documented(read_policy.__doc__).replace("[models]", "")
+    assert read_policy(short.encode()).data.key == bytes(32)
