@@ -146,7 +146,8 @@ def _rules(commit: Commit, policy: Policy) -> Iterator[str]:
 
 def _names(commit: Commit, policy: Policy) -> Iterator[str]:
     for path in sorted(commit.changed & commit.odd.keys()):
-        if path.lower().startswith(".github") or commit.odd[path] == "a submodule":
+        submodule = commit.odd[path] == "a submodule"
+        if submodule or is_workflow(path) or path.lower().startswith(".github"):
             yield f"{path}:1: names: {commit.odd[path]} brings files that nobody read"
 
 

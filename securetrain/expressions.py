@@ -58,6 +58,18 @@ def condition(text: str) -> list[Tree]:
     return trees(text) if "${{" in text else [parse(text)]
 
 
+def alone(text: str) -> Tree | None:
+    """Return the tree of an `if` that is one expression, with no text around it.
+
+    Text beside `${{ }}`, were it the line's end, makes a text, which is always true.
+    """
+    if "${{" not in text:
+        return parse(text)
+    found = parts(text)
+    one = len(found) == 3 and found[0] == found[2] == ""
+    return found[1] if one and isinstance(found[1], tuple) else None
+
+
 def _end(text: str, place: int) -> int:
     """Return where the `}}` of an expression stands: not inside one of its texts."""
     quoted = False

@@ -164,8 +164,8 @@ class _Job:
         asks = any(f"{n}(" in text.lower() for n in ("always", "failure", "cancelled"))
         if self.failed and not asks:
             return False
-        if "${{" in text and text.strip()[:3] != "${{":
-            return truth(fill(text, contexts))
+        if "${{" in text and not expressions.alone(text):
+            return truth(fill(text, contexts))  # text around it: true when not empty
         return all(truth(value(t, contexts)) for t in trees)
 
     def step(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from securetrain import expressions, injections
+from securetrain.workflow_conditions import asks_whose
 from securetrain.workflow_files import File, Place, Step, WorkflowError, load
 
 # Events that a stranger causes while the workflow has our secrets and our token.
@@ -96,13 +97,22 @@ def check_paths(
             unread.append(f"{path}: no workflow and no action in this folder")
         for one in files:
             try:
-                found += [str(finding) for finding in check([load(one)], reviewed)]
+                file = load(one)
+                files += [p for p in _named(file, path) if p not in files]
+                found += [str(finding) for finding in check([file], reviewed)]
             except WorkflowError as error:
                 unread.append(str(error))
             except Exception as error:  # one file must not hide the others
                 why = f"{type(error).__name__}: {error}"
                 unread.append(f"{one}:1: cannot be checked: {why}")
     return found, unread
+
+
+def _named(file: File, folder: Path) -> list[Path]:
+    """Return the actions of the repository that a workflow or an action names."""
+    homes = [folder / s.uses for s in file.steps() if s.uses.startswith("./")]
+    named = [home / f"action.{end}" for home in homes for end in ("yml", "yaml")]
+    return [path for path in named if path.is_file()]
 
 
 def in_folder(folder: Path) -> list[Path]:
@@ -114,7 +124,11 @@ def in_folder(folder: Path) -> list[Path]:
         home = homes[0]  # a repository without workflows: its other files are none
     listed = [p for end in ("yml", "yaml") for p in home.glob(f"*.{end}")]
     hidden = {".git", "node_modules", ".venv"}
-    return sorted(p for p in {*named, *listed} if not hidden & set(p.parts))
+    return sorted(
+        path
+        for path in {*named, *listed}
+        if not hidden & set(path.relative_to(folder).parts)
+    )
 
 
 def is_workflow(path: str) -> bool:
@@ -180,18 +194,10 @@ def _triggers(file: File) -> Found:
         if event == "pull_request_target":
             says = "pull_request_target runs with our secrets and a token that may "
             yield "trigger", place, says + "write, for anybody's pull request"
-        if event == "workflow_run" and not any(map(_asks_whose, file.jobs.values())):
+        if event == "workflow_run" and not all(asks_whose(file, n) for n in file.jobs):
             says = "workflow_run runs with our rights after a run that anybody may "
             says += "cause; ask for head_repository.full_name == github.repository"
             yield "trigger", place, says
-
-
-def _asks_whose(job: Mapping[str, Any]) -> bool:
-    """Say whether a job runs only after a run of our own branches."""
-    asked = re.sub(r"\s", "", str(job.get("if", "")))
-    own = "head_repository.full_name==github.repository"
-    pushed = "workflow_run.event=='push'"
-    return (own in asked or pushed in asked) and "||" not in asked
 
 
 def _permissions(file: File) -> Found:
@@ -283,7 +289,7 @@ def _strangers(file: File, name: str, job: Mapping[str, Any]) -> Found:
         yield "runner", ("jobs", name, "runs-on"), says
     if not events & FOREIGN:
         return
-    asked = _asks_whose(job)
+    asked = asks_whose(file, name)
     for step in file.steps(name):
         given = " ".join(str(step.inputs.get(k, "")) for k in ("ref", "repository"))
         fetched = step.action == "actions/checkout" and re.search(

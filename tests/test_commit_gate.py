@@ -252,6 +252,12 @@ def test_a_workflow_that_is_a_link(house):
     refused(house, "a symbolic link brings files that nobody read")
 
 
+def test_an_action_that_is_a_link(house):
+    house.write({"act/notes.txt": b"name: a\n"})
+    (house.folder / "act/action.yml").symlink_to("notes.txt")
+    refused(house, "act/action.yml:1: names: a symbolic link brings files")
+
+
 def test_a_commit_that_changes_its_own_rules(house):
     private, public = manifests.new_key()
     text = (house.folder / POLICY).read_text()

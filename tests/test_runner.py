@@ -102,6 +102,10 @@ def test_a_failure_ends_the_job_but_not_what_always_runs(repository):
         "failure", "skipped", "success", "success", "skipped",
     ]  # fmt: skip
     assert found[0].why == "exit status 3"
+    texts = "- run: echo a\n  if: ${{ false }} && true\n"
+    texts += "- run: echo b\n  if: |\n    ${{ false }}"
+    found = run(texts, repository)
+    assert [one.conclusion for one in found] == ["success", "success"]
     found = run("- run: exit 1\n  continue-on-error: true\n- run: echo on", repository)
     assert [one.conclusion for one in found] == ["failure", "success"]
     found = run("- run: false | true\n  shell: bash", repository)

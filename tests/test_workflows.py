@@ -592,3 +592,66 @@ def test_an_error_that_nobody_foresaw_counts_as_unread(tmp_path, monkeypatch):
     found, unread = workflows.check_paths([tmp_path])
     assert len(found) == 1 and len(unread) == 1
     assert "a.yml:1: cannot be checked: KeyError" in unread[0]
+
+
+HOLE = "runs: {using: composite, steps: [{run: 'ls ${{ inputs.a }}', shell: sh}]}"
+
+
+def test_an_action_that_a_workflow_names_is_read_wherever_it_lies(tmp_path):
+    def repository(folder, home):
+        (folder / home).mkdir(parents=True)
+        (folder / home / "action.yml").write_text(HOLE)
+        (folder / ".github/workflows").mkdir(parents=True)
+        (folder / ".github/workflows/w.yml").write_text(job(f"- uses: ./{home}"))
+        return workflows.check_paths([folder])
+
+    for home in ("node_modules/z", "act", ".venv/x"):
+        found, unread = repository(tmp_path / home.replace("/", "-"), home)
+        assert len(found) == 1 and not unread and home in found[0]
+    found, unread = repository(tmp_path / "node_modules" / "ours", "act")
+    assert len(found) == 1 and not unread
+
+
+def test_actions_that_nobody_names_in_hidden_folders_are_left_alone(tmp_path):
+    (tmp_path / "node_modules/z").mkdir(parents=True)
+    (tmp_path / "node_modules/z/action.yml").write_text(HOLE)
+    (tmp_path / "w.yml").write_text(job("- run: ls"))
+    assert workflows.check_paths([tmp_path]) == ([], [])
+
+
+OWN = "github.event.workflow_run.head_repository.full_name == github.repository"
+AFTER = "{workflow_run: {workflows: [test]}}"
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        f'"!({OWN})"', f"({OWN}) == false", f"${{{{ {OWN} }}}} && true",
+        f"|\n      ${{{{ {OWN} }}}}", f"always() && ({OWN}) || true",
+        f"contains('{OWN}', 'a')", "true",
+        "github.event.workflow_run.event != 'push'",
+        "fromJSON(vars.x).event == 'push'",
+    ],
+)  # fmt: skip
+def test_a_condition_that_does_not_ask_whose_run_it_was(condition):
+    text = job("- run: ls", on=AFTER, more=f"    if: {condition}\n")
+    assert [rule for rule, _ in found(text)] == ["trigger"]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        OWN, f"${{{{ {OWN} }}}}", f"always() && ({OWN})", f"|\n      {OWN}",
+        "github.event.workflow_run.event == 'push' && success()",
+        "github.repository == github.event.workflow_run.head_repository.full_name",
+        "github.event.workflow_run.repository.full_name == "
+        "github.event.workflow_run.head_repository.full_name",
+    ],
+)  # fmt: skip
+def test_a_condition_that_asks_whose_run_it_was(condition):
+    text = job("- run: ls", on=AFTER, more=f"    if: {condition}\n")
+    assert not found(text)
+    other = "  b:\n    runs-on: ubuntu-24.04\n{}    steps: [{{run: ls}}]\n"
+    assert found(text + other.format("")) == [("trigger", 1)]
+    assert not found(text + other.format("    needs: a\n"))
+    assert found(text + other.format("    needs: a\n    if: always()\n"))
