@@ -186,7 +186,8 @@ def flows(tree: Tree) -> list[Path]:
     """
     kind = tree[0]
     if kind in ("name", "index", "all"):
-        return [_path(tree)]
+        base = _base(tree)  # fromJSON(…).key: a key says nothing of what is inside
+        return [_path(tree)] if base[0] == "name" else flows(base)
     if kind == "call":
         args = () if tree[1] in ANSWERS else tree[2:]
         return [path for arg in args for path in flows(arg)]
@@ -195,15 +196,17 @@ def flows(tree: Tree) -> list[Path]:
     return [*flows(tree[1]), *flows(tree[2])] if kind == "||" else []
 
 
+def _base(tree: Tree) -> Tree:
+    """Return what keys are picked out of."""
+    return _base(tree[1]) if tree[0] in ("index", "all") else tree
+
+
 def _path(tree: Tree) -> Path:
     """Return the keys that lead to a value, from the context's name on."""
     if tree[0] == "name":
         return (tree[1],)
     if tree[0] == "all":
         return (*_path(tree[1]), "*")
-    if tree[0] != "index":  # something was called first: fromJSON(…).key
-        inside = flows(tree)
-        return inside[0] if inside else ("",)
     key = tree[2][1] if tree[2][0] == "literal" else "*"
     key = key.lower() if isinstance(key, str) else "*"
     return (*_path(tree[1]), key)
@@ -213,5 +216,6 @@ def names(tree: Tree) -> list[Path]:
     """Return every context that an expression looks at, compared ones included."""
     if tree[0] in ("name", "index", "all"):
         inner = names(tree[2]) if tree[0] == "index" else []
-        return [_path(tree), *inner]
+        base = _base(tree)
+        return [*([_path(tree)] if base[0] == "name" else names(base)), *inner]
     return [p for part in tree[1:] if isinstance(part, tuple) for p in names(part)]

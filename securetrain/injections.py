@@ -18,7 +18,7 @@ from typing import Any
 
 from securetrain import expressions
 from securetrain.expressions import ExpressionError, Path, Tree
-from securetrain.workflow_files import File, Place, Step, WorkflowError, in_order
+from securetrain.workflow_files import OPEN, File, Place, Step, WorkflowError, in_order
 
 # Of what an event brings, these leaves cannot hold words: numbers, hashes, dates, names
 # that are letters, digits and hyphens. All the rest is the stranger's.
@@ -26,14 +26,25 @@ SAFE_LEAVES = {"number", "id", "node_id", "sha", "before", "after", "action", "l
 SAFE_LEAVES |= {"merged", "draft", "state", "created_at", "updated_at", "event"}
 SAFE_LEAVES |= {"full_name", "html_url", "clone_url", "conclusion", "run_number"}
 SAFE_LEAVES |= {"merge_commit_sha", "head_sha", "workflow_id", "fork", "private"}
-SAFE_LEAVES |= {"author_association", "commits", "size", "type"}
-STRANGER = {"head_ref", "ref", "ref_name"}  # of `github`, besides its event
+SAFE_LEAVES |= {"author_association", "size", "type"}
+STRANGER = {
+    "head_ref",
+    "ref",
+    "ref_name",
+    "workflow_ref",
+    "event_path",
+}  # of `github`, besides its event
 VARIABLES = {"GITHUB_HEAD_REF", "GITHUB_REF", "GITHUB_REF_NAME", "GITHUB_EVENT_PATH"}
 # Commands that print what strangers wrote, and actions whose outputs are file names
 # or branch names of a pull request.
 PRINTS = re.compile(r"\bgit (log|show|diff|branch|shortlog)\b|\bgh (pr|issue|api)\b")
 LISTS = {"tj-actions/changed-files", "tj-actions/branch-names", "dorny/paths-filter"}
+KNOWN = ("actions/", "docker/", "astral-sh/")  # their outputs are no strangers' words
+CALLS = re.compile(r"\b(?:eval|execSync|exec|spawnSync|spawn|Function)\s*\(")
 LISTS |= {"xt0rted/pull-request-comment-branch"}
+RUN_VARIABLES = {"BASH_ENV", "PATH", "LD_PRELOAD", "NODE_OPTIONS", "PYTHONSTARTUP"}
+RUN_VARIABLES |= {"GIT_SSH_COMMAND"}
+CODE = {"entrypoint", "args", "run", "command", "cmd", "script", "inlinescript"}
 INTERPRETS = re.compile(
     r"(?:^|[\s;&|(`])(?:eval|(?:ba|da|z)?sh\s+-\w*c|python3?\s+-c|node\s+-e|perl\s+-e"
     r"|ruby\s+-e|source\s+<\(|xargs\s+-I)(.*)"
@@ -97,6 +108,8 @@ def _strange(rest: Path) -> bool:
         return False
     if len(rest) > 2 and (rest[-2], rest[-1]) == ("base", "ref"):
         return False  # a branch of our own
+    if rest[-2:] == ("pull_request", "commits"):
+        return False  # their number; those of a push are words
     return len(rest) == 1 or rest[-1] not in SAFE_LEAVES
 
 
@@ -134,6 +147,7 @@ def find(file: File) -> Iterator[tuple[Place, str]]:
     _add_env(top, file.data.get("env"), file.where("env"))
     if file.is_action:
         yield from _job(file, None, top)
+    yield from _around(file, (), file.data, top)
     done: dict[tuple[str, str], str] = {}
     for name in in_order(file):
         job = file.jobs[name]
@@ -142,7 +156,10 @@ def find(file: File) -> Iterator[tuple[Place, str]]:
         for tree in _all_trees(job.get("strategy"), file.where(*place, "strategy")):
             taint.matrix = taint.matrix or taint.tree(tree)
         _add_env(taint, job.get("env"), file.where(*place, "env"))
+        yield from _around(file, place, job, taint)
         yield from _job(file, name, taint)
+        if "uses" in job and OPEN & set(file.triggers()):
+            done[name.lower(), "*"] = f"{job['uses']}: whatever it found"
         for output, text in (job.get("outputs") or {}).items():
             if how := taint.text(text, file.where(*place, "outputs")):
                 done[name.lower(), str(output).lower()] = how
@@ -202,20 +219,49 @@ def _job(file: File, name: str | None, taint: Taint) -> Iterator[tuple[Place, st
             how = next((h for text in given if (h := here.text(text, where))), "")
             if step.action in LISTS:
                 how = how or f"{step.action}: names that a pull request chose"
+            script = step.action == "actions/github-script"
+            known = step.action.startswith(KNOWN) and not script
+            if not known and OPEN & set(file.triggers()):
+                how = how or f"{step.action}: whatever it found"
             if how:
                 taint.outputs[identity, "*"] = how
 
 
+def _around(
+    file: File, place: Place, data: Mapping[str, Any], taint: Taint
+) -> Iterator[tuple[Place, str]]:
+    """Yield where words become code beside the steps: image, machine, shell, env."""
+    for key in ("container", "services", "runs-on", "defaults"):
+        for tree in _all_trees(data.get(key), file.where(*place)):
+            if how := taint.tree(tree):
+                yield (*place, key), f"{how} is copied into `{key}`"
+    yield from _run_by_programs(data.get("env"), taint, (*place, "env"))
+
+
+def _run_by_programs(
+    env: Any, taint: Taint, place: Place
+) -> Iterator[tuple[Place, str]]:
+    for name in env if isinstance(env, dict) else ():
+        if str(name).upper() in RUN_VARIABLES and (how := taint.env[str(name).lower()]):
+            yield (*place, name), f"{how} is run as code by what reads {name}"
+
+
 def _code(step: Step, taint: Taint, where: str) -> Iterator[tuple[Place, str]]:
     """Yield where an expression is copied into code."""
+    yield from _run_by_programs(step.data.get("env"), taint, (*step.place, "env"))
     for key in ("run", "shell", "working-directory"):
         if how := taint.text(step.data.get(key), where):
             yield (*step.place, key), f"{how} is copied into `{key}`"
-    for key, text in step.inputs.items():
-        script = step.action == "actions/github-script" and key == "script"
-        shell = key in ("entrypoint", "args", "run", "command", "cmd", "script")
-        if (script or shell) and (how := taint.text(text, where)):
-            yield (*step.place, "with", key), f"{how} is copied into `{key}`"
+    for key, text in (step.data.get("with") or {}).items():
+        place = (*step.place, "with", key)
+        if str(key).lower() in CODE and (how := taint.text(text, where)):
+            yield place, f"{how} is copied into `{key}`"
+    script = str(step.inputs.get("script", ""))
+    if step.action == "actions/github-script" and CALLS.search(script):
+        strange = {name.upper(): how for name, how in taint.env.items() if how}
+        payload = "context.payload" if "context.payload" in script else ""
+        if how := payload or _used(script, strange):
+            yield (*step.place, "with"), f"{how} is run as code by the script itself"
 
 
 # --- Scripts -----------------------------------------------------------------------

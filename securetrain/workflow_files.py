@@ -9,6 +9,7 @@ Source: GitHub Docs, "Workflow syntax", "Metadata syntax reference"
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ SCOPES = {"actions", "artifact-metadata", "attestations", "checks", "contents"}
 SCOPES |= {"deployments", "discussions", "id-token", "issues", "models", "packages"}
 SCOPES |= {"pages", "pull-requests", "repository-projects", "security-events"}
 SCOPES |= {"statuses"}
+# Events that a stranger causes while the workflow has our secrets and our token.
+FOREIGN = {"pull_request_target", "issue_comment", "issues", "discussion"}
+FOREIGN |= {"discussion_comment", "fork", "watch", "workflow_run", "gollum"}
+OPEN = FOREIGN | {"pull_request", "pull_request_review", "pull_request_review_comment"}
 Place = tuple[str | int, ...]
 
 
@@ -51,11 +56,12 @@ class Step:
     @property
     def action(self) -> str:
         """The action's name without its version, in small letters."""
-        return self.uses.partition("@")[0].lower()
+        return re.sub("/+", "/", self.uses.partition("@")[0].lower())
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        return self.data.get("with") or {}
+        """What the action is given; its names in small letters."""
+        return {str(k).lower(): v for k, v in (self.data.get("with") or {}).items()}
 
 
 @dataclass(frozen=True)

@@ -18,21 +18,26 @@ from typing import Any
 
 from securetrain import expressions, injections
 from securetrain.workflow_conditions import asks_whose
-from securetrain.workflow_files import File, Place, Step, WorkflowError, load
+from securetrain.workflow_files import (
+    FOREIGN,
+    OPEN,
+    File,
+    Place,
+    Step,
+    WorkflowError,
+    load,
+)
 
-# Events that a stranger causes while the workflow has our secrets and our token.
-FOREIGN = {"pull_request_target", "issue_comment", "issues", "discussion"}
-FOREIGN |= {"discussion_comment", "fork", "watch", "workflow_run", "gollum"}
-OPEN = FOREIGN | {"pull_request", "pull_request_review", "pull_request_review_comment"}
 RELEASES = {"release", "deployment", "registry_package"}
 COMMIT = re.compile(r"[^@\s]+@[0-9a-f]{40}")
 DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 FETCHES = re.compile(
-    r"gh pr checkout|git (?:fetch|pull|checkout)[^\n]*"
-    r"(?:pull/|\bhead\b|HEAD_|PR_|\$\{\{[^}]*(?:head|number))", re.I
+    r"gh pr (?:checkout|diff)|FETCH_HEAD|\bgit\b[^\n|;]*"
+    r"\b(?:fetch|pull|checkout|merge|apply|clone)\b[^\n]*(?:pull/|\bhead\b|\$)", re.I
 )  # fmt: skip
+HOSTED = re.compile(r"(?:ubuntu|windows|macos)-[\w.-]+|.*\$\{\{.*", re.S)
 DOWNLOADS = re.compile(r"gh run download|downloadArtifact|actions/artifacts")
-CACHES = {"actions/cache", "actions/cache/restore", "mozilla-actions/sccache-action"}
+CACHES = {"actions/cache", "actions/cache/save", "mozilla-actions/sccache-action"}
 SETS_UP = {"actions/setup-python", "actions/setup-node", "actions/setup-go"}
 SETS_UP |= {"actions/setup-java", "astral-sh/setup-uv"}
 RULES = {
@@ -184,6 +189,7 @@ def _job(
             yield from _image(image, (*place, *where))
     yield from _strangers(file, name, job)
     yield from _cache(file, name, job)
+    yield from _borrowed(file, name)
     for step in file.steps(name):
         yield from _step_secrets(step, file.where(*step.place))
 
@@ -240,8 +246,24 @@ def _pin(
             yield "pin", place, says
 
 
+def _borrowed(file: File, name: str) -> Found:
+    """Yield actions from another repository that a step checked out, unpinned."""
+    loose: list[str] = []
+    for step in file.steps(name):
+        given = {k: str(step.inputs.get(k, "")) for k in ("repository", "path", "ref")}
+        other = step.action == "actions/checkout" and given["repository"]
+        if other and not re.fullmatch("[0-9a-f]{40}", given["ref"]):
+            loose.append(given["path"].removeprefix("./").strip("/"))
+        used = step.uses.removeprefix("./")
+        if step.uses.startswith("./") and any(
+            not path or f"{used}/".startswith(f"{path}/") for path in loose
+        ):
+            says = f"{step.uses} comes from a checkout that is not pinned to a commit"
+            yield "pin", (*step.place, "uses"), says
+
+
 def _image(image: str, place: Place) -> Found:
-    if not DIGEST.fullmatch(image) and "${{" not in image:
+    if not DIGEST.fullmatch(image) or "${{" in image:
         yield "pin", place, f"the image {image} is not pinned by its digest"
 
 
@@ -257,7 +279,7 @@ def _secrets(text: Any, where: str) -> list[tuple[str, ...]]:
         path
         for tree in injections.trees(str(text), where)
         for path in expressions.names(tree)
-        if path[0] == "secrets"
+        if path[0] == "secrets" or path == ("github", "token")
     ]
 
 
@@ -283,8 +305,11 @@ def _step_secrets(step: Step, where: str) -> Found:
 def _strangers(file: File, name: str, job: Mapping[str, Any]) -> Found:
     """Yield where a stranger's code or files meet our rights, or our machines."""
     events = set(file.triggers())
-    runs_on = str(job.get("runs-on", ""))
-    if "self-hosted" in runs_on and events & OPEN:
+    runs_on = job.get("runs-on", [])
+    group = isinstance(runs_on, dict)
+    labels = [runs_on] if isinstance(runs_on, str) else runs_on
+    own = not all(isinstance(x, str) and HOSTED.fullmatch(x) for x in labels)
+    if (group or own) and events & OPEN:
         says = "a stranger's code on a machine that keeps what it leaves behind"
         yield "runner", ("jobs", name, "runs-on"), says
     if not events & FOREIGN:
@@ -293,7 +318,7 @@ def _strangers(file: File, name: str, job: Mapping[str, Any]) -> Found:
     for step in file.steps(name):
         given = " ".join(str(step.inputs.get(k, "")) for k in ("ref", "repository"))
         fetched = step.action == "actions/checkout" and re.search(
-            r"head|merge|pull|number", given
+            r"\$\{\{|\bpull/", given
         )
         script = f"{step.data.get('run', '')} {step.inputs.get('script', '')}"
         if (fetched or FETCHES.search(script)) and not asked:
@@ -323,7 +348,7 @@ def _cache(file: File, name: str, job: Mapping[str, Any]) -> Found:
             and str(step.inputs.get("cache", step.inputs.get("enable-cache", "")))
             not in ("", "false", "False")
         )
-        if cached and publishes:
+        if (cached or step.action == "actions/cache/restore") and publishes:
             says = "a job that publishes starts from a cache that other runs can fill"
             yield "cache", step.place, says
         elif cached and FOREIGN & set(events):

@@ -655,3 +655,148 @@ def test_a_condition_that_asks_whose_run_it_was(condition):
     assert found(text + other.format("")) == [("trigger", 1)]
     assert not found(text + other.format("    needs: a\n"))
     assert found(text + other.format("    needs: a\n    if: always()\n"))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "fromJSON(github.event.issue.body).id",
+        "fromJSON(format('{0}', github.sha, github.event.issue.title))[1]",
+        "(vars.x || github.event.issue).title",
+        "(vars.x || github.event.issue).*.title",
+        "toJSON(github.event.commits)", "github.workflow_ref", "github.event_path",
+    ],
+)  # fmt: skip
+def test_a_key_behind_a_call_makes_nothing_safe(inside):
+    assert "injection" in rules("- run: echo ${{ " + inside + " }}", on="issues")
+
+
+def test_a_secret_behind_parentheses_is_seen():
+    assert "secret" in rules("- run: echo ${{ (vars.x || secrets.KEY).a }}", on="push")
+
+
+def test_the_number_of_commits_is_no_word():
+    assert not rules("- run: echo ${{ github.event.pull_request.commits }}")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "container: ${{ github.event.issue.title }}",
+        f"container: {{image: 'a@sha256:{'0' * 64}', "
+        "options: '--label ${{ github.event.issue.title }}'}",
+        "defaults: {run: {shell: 'bash -c \"${{ github.event.issue.title }}\" {0}'}}",
+        "defaults: {run: {working-directory: '${{ github.event.issue.title }}'}}",
+        "env: {BASH_ENV: '${{ github.event.issue.title }}'}",
+        "services: {a: {options: '${{ github.event.issue.title }}', image: a}}",
+    ],
+)
+def test_words_that_become_code_outside_a_script(more):
+    text = job("- run: ls", on="issues", more=f"    {more}\n")
+    assert ("injection", 6) in found(text)
+
+
+def test_words_in_a_variable_that_a_program_runs():
+    step = "- run: ls\n  env: {NODE_OPTIONS: '${{ github.event.issue.title }}'}"
+    assert rules(step, on="issues") == ["injection"]
+    text = job("- run: ls", on="issues").replace(
+        "ubuntu-24.04", "${{ github.event.issue.title }}"
+    )
+    assert found(text) == [("injection", 5)]
+
+
+def test_an_image_named_by_an_expression_is_not_pinned():
+    for image in ("python:${{ '3' }}", "${{ vars.image }}"):
+        assert rules("- run: ls", on="push", more=f"    container: {image}\n") == [
+            "pin"
+        ]
+
+
+SCRIPT = (
+    f"- uses: actions/github-script@{SHA}\n  env: {{T: '${{{{ github.head_ref }}}}'}}"
+)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        SCRIPT + "\n  with: {Script: 'log(`${{ github.head_ref }}`)'}",
+        SCRIPT.replace("s/g", "s//g") + "\n  with: {script: '${{ github.head_ref }}'}",
+        SCRIPT + "\n  with: {script: 'eval(process.env.T)'}",
+        SCRIPT + "\n  with: {script: 'execSync(`x ${context.payload.a}`)'}",
+        f"- uses: azure/cli@{SHA}\n"
+        "  with: {inlineScript: '${{ github.head_ref }}'}",
+        f"- uses: a/finds@{SHA}\n  id: x\n- run: echo ${{{{ steps.x.outputs.body }}}}",
+        "- uses: ./a\n  id: x\n- run: echo ${{ steps.x.outputs.body }}",
+        f"- uses: actions/github-script@{SHA}\n  id: x\n  with: {{script: return 1}}\n"
+        "- run: echo ${{ steps.x.outputs.result }}",
+    ],
+)
+def test_words_that_come_through_actions(steps):
+    assert rules(steps) == ["injection"]
+
+
+def test_words_that_come_from_a_called_workflow():
+    text = job("- run: echo ${{ needs.b.outputs.x }}", more="    needs: b\n")
+    assert found(text + "  b:\n    uses: ./.github/workflows/b.yml\n") == [
+        ("injection", 8)
+    ]
+
+
+def test_actions_that_take_words_as_data_pass():
+    assert not rules(SCRIPT + "\n  with: {script: 'console.log(process.env.T)'}")
+    steps = f"- uses: actions/cache@{SHA}\n  id: x\n"
+    assert not rules(steps + "- run: echo ${{ steps.x.outputs.cache-hit }}")
+
+
+CHECKOUT = f"- uses: actions/checkout@{SHA}\n  with: {{persist-credentials: false, "
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        CHECKOUT + "ref: '${{ steps.pr.outputs.x }}'}",
+        CHECKOUT + "ref: '${{ github.event.comment.body }}'}",
+        CHECKOUT + "repository: '${{ vars.x }}'}",
+        CHECKOUT + "ref: refs/pull/1/head}",
+        '- run: git fetch origin "$REF"',
+        "- run: git -C . fetch origin pull/$N/merge",
+        "- run: git checkout FETCH_HEAD",
+        "- run: gh pr diff 1 | git apply",
+    ],
+)
+def test_a_strangers_commit_beside_our_rights(steps):
+    assert rules(steps, on="issue_comment") == ["checkout"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        CHECKOUT + "ref: main, repository: ours/headlines}",
+        "- run: git fetch origin main && git checkout main",
+        f"- uses: actions/cache/restore@{SHA}",
+    ],
+)
+def test_our_own_branch_beside_our_rights_passes(steps):
+    assert not rules(steps, on="issue_comment")
+
+
+def test_machines_that_are_not_githubs_own():
+    text = job("- run: make")
+    for machine in ("[gpu, a100]", "{group: gpu-farm}", "{labels: gpu}", "x"):
+        assert found(text.replace("ubuntu-24.04", machine)) == [("runner", 5)]
+    for machine in ("[ubuntu-latest]", "macos-15", "'${{ matrix.os }}'"):
+        assert not found(text.replace("ubuntu-24.04", machine))
+
+
+def test_a_cache_that_a_stranger_saves_and_a_token_in_a_script():
+    assert rules(f"- uses: actions/cache/save@{SHA}", on="issues") == ["cache"]
+    assert rules("- run: curl ${{ github.token }}", on="push") == ["secret"]
+
+
+def test_another_repository_used_as_an_action():
+    used = "\n- uses: ./t/a"
+    other = CHECKOUT + "repository: other/tools, path: t"
+    assert rules(other + "}" + used, on="push") == ["pin"]
+    assert not rules(other + f", ref: {SHA}}}" + used, on="push")
+    assert not rules(other + "}\n- uses: ./u", on="push")
