@@ -46,8 +46,12 @@ RUN_VARIABLES = {"BASH_ENV", "PATH", "LD_PRELOAD", "NODE_OPTIONS", "PYTHONSTARTU
 RUN_VARIABLES |= {"GIT_SSH_COMMAND"}
 CODE = {"entrypoint", "args", "run", "command", "cmd", "script", "inlinescript"}
 INTERPRETS = re.compile(
-    r"(?:^|[\s;&|(`])(?:eval|(?:ba|da|z)?sh\s+-\w*c|python3?\s+-c|node\s+-e|perl\s+-e"
-    r"|ruby\s+-e|source\s+<\(|xargs\s+-I)(.*)"
+    r"(?:^|[\s;&|(`])(?:eval|trap|ssh|(?:\S*/)?(?:ba|da|z)?sh\s+(?:-\S+\s+)*-\w*c|python3?\s+-c|node\s+-e|perl\s+-e"
+    r"|ruby\s+-e|source\s+<\(|(?:\S*/)?(?:ba|da|z)?sh\b[^|;]*<<<|xargs\s+-I)(.*)"
+)
+RUNS_INPUT = re.compile(
+    r"\|\s*(?:\S*/)?(?:ba|da|z)?sh\b|\b(?:(?:ba|da|z)?sh|python3?|node|perl|ruby)\b"
+    r"[^|;]*<<-?\s*\w"
 )
 TO_FILE = re.compile(r"GITHUB_(OUTPUT|ENV|PATH)\b")
 
@@ -284,7 +288,13 @@ def _script(step: Step, here: Taint, after: Taint) -> Iterator[tuple[Place, str]
                 strange[target[1]] = how or "a command that prints strangers' words"
         elif (read := re.match(r".*\bread\b.*?(\w+)\s*(?:<|$|;)", line)) and how:
             strange[read[1]] = how
-        if (code := INTERPRETS.search(line)) and (run := _used(code[1], strange)):
+        code = INTERPRETS.search(line)
+        run = _used(code[1], strange) if code else ""
+        if RUNS_INPUT.search(line):  # a pipe into a shell, or a text for a program
+            run = run or _used(text if "<<" in line else line, strange)
+        if command := re.match(r"\s*\"?(\$\{?\w+)", line):
+            run = run or _used(command[1], strange)
+        if run:
             yield place, f"{run} is run as code by the script itself"
         files = TO_FILE.findall(text if block else line)
         how = how or ("what it prints" if files and PRINTS.search(line) else "")

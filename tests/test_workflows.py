@@ -800,3 +800,16 @@ def test_another_repository_used_as_an_action():
     assert rules(other + "}" + used, on="push") == ["pin"]
     assert not rules(other + f", ref: {SHA}}}" + used, on="push")
     assert not rules(other + "}\n- uses: ./u", on="push")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'echo "echo $T" | bash', 'bash <<< "echo $T"', '/bin/bash -c "echo $T"',
+        'bash -e -c "echo $T"', "python3 - <<EOF\n      print('$T')",
+        'trap "echo $T" EXIT', 'ssh host "echo $T"', "$T",
+    ],
+)  # fmt: skip
+def test_a_script_that_runs_words_by_another_way(script):
+    steps = "- env: {T: '${{ github.head_ref }}'}\n  run: |\n    "
+    assert "injection" in rules(steps + script.replace("\n  ", "\n"))
