@@ -31,13 +31,17 @@ def command(
         programs and nothing else. In a read-only one, mount points must exist.
     as_root: whether the caller is root, who first turns into `user` for good
     status: number of an open file where bubblewrap says how the program ended
+    A limit of processes is set inside, where the kernel counts the sandbox's alone: a
+    root of its own needs the program prlimit for it.
     Raises ValueError for an empty program, and for what bubblewrap cannot do.
     """
     if not program or not all(isinstance(word, str) and word for word in program[:1]):
         raise ValueError(f"expected a program and its arguments, got {program!r}")
     if not settings.no_new_privileges:
         raise ValueError('bubblewrap always sets no_new_privs; use runtime="runc"')
-    binds, line = list(binds), _limits(settings)
+    binds, line = list(binds), []
+    if settings.memory_mb is not None:
+        line = ["prlimit", f"--as={settings.memory_mb * 1024 * 1024}", "--"]
     if as_root and settings.user:
         line += _become(settings.user, root, binds)
         root = f"{STAGE}/root" if root else None
@@ -59,7 +63,10 @@ def command(
     line += _places(settings, binds, bool(root))
     for name, value in settings.environment.items():
         line += ["--setenv", name, value]
-    return [*line, "--chdir", "/", "--", *program]
+    line += ["--chdir", "/", "--"]
+    if settings.processes is not None:
+        line += ["prlimit", f"--nproc={settings.processes}", "--"]
+    return [*line, *program]
 
 
 def _places(settings: Isolation, binds: Sequence[Bind], given: bool) -> list[str]:
@@ -80,15 +87,6 @@ def _places(settings: Isolation, binds: Sequence[Bind], given: bool) -> list[str
 def _way(bind: Bind) -> str:
     way = "--bind" if bind.writable else "--ro-bind"
     return f"{way}-try" if bind.optional else way
-
-
-def _limits(settings: Isolation) -> list[str]:
-    line = []
-    if settings.memory_mb is not None:
-        line.append(f"--as={settings.memory_mb * 1024 * 1024}")
-    if settings.processes is not None:
-        line.append(f"--nproc={settings.processes}")
-    return ["prlimit", *line, "--"] if line else []
 
 
 def _become(user: int, root: str | Path | None, binds: Sequence[Bind]) -> list[str]:

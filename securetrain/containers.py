@@ -38,7 +38,7 @@ SOURCES = {
 SOCKET_FOLDER, SCRATCH = "/run/service", "/tmp"
 TOKEN = "TOKEN"  # stands in settings where the token goes
 TAKES_MB, STARTS = 1024, 100  # what the exploit tries to take
-NEEDS_MB, NEEDS_PROCESSES = 96, 8  # what a service has to be left
+NEEDS_MB = 96  # what a service has to be left
 KEYS = {"network", "read_only_root", "writable", "user", "capabilities"}
 KEYS |= {"environment", "memory_mb", "processes", "binds"}
 LOOSE: dict[str, Any] = {
@@ -174,9 +174,8 @@ def answers(settings: Mapping[str, Any]) -> str:
         return f"it cannot make its socket in {SOCKET_FOLDER}"
     if settings["read_only_root"] and SCRATCH not in settings["writable"]:
         return f"it cannot write its scratch file in {SCRATCH}"
-    for key, least in (("memory_mb", NEEDS_MB), ("processes", NEEDS_PROCESSES)):
-        if settings[key] is not None and settings[key] < least:
-            return f"{key} is too low for it"
+    if settings["memory_mb"] is not None and settings["memory_mb"] < NEEDS_MB:
+        return "memory_mb is too low for it"
     return ""
 
 

@@ -10,17 +10,19 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from securetrain import runc
 from securetrain.bubblewrap import command
-from securetrain.processes import Kept, Service, answers, end, running
+from securetrain.processes import Kept, Service, answers, running
 
 RUNTIMES = ("bubblewrap", "runc")
 NOBODY = 65534
@@ -72,8 +74,9 @@ class Isolation:
     capabilities: what it keeps of root's rights, as in CAP_NET_BIND_SERVICE
     environment: all of it; nothing of ours is passed on
     no_new_privileges: set-user-id programs give it nothing (bubblewrap: always)
-    memory_mb: address space of each process; processes: of that user in that sandbox.
-        Root of this machine is not bound by the second.
+    memory_mb: address space of each process; processes: how many at a time in that
+        sandbox; under runc, of that user on this machine. It does not bind this
+        machine's root. With it, a program that is not there ends with 127.
     Raises ValueError for a value that no runtime understands.
     """
 
@@ -208,7 +211,7 @@ def run(
             code: int | None = process.wait(seconds)
         except subprocess.TimeoutExpired:
             code = None
-            end(process)
+            service.end()
         if service.log and (said := runc.refused(service.log)):
             raise NoIsolation(f"{REFUSED} It said: {said}")
     for stream in streams:
@@ -262,10 +265,10 @@ def _started(
         raise ValueError(f"stdin is at most 65536 bytes, got {len(stdin)}")
     if runtime == "runc":
         with (
-            runc.bundle(path, settings, program, root, binds) as (line, log),
+            runc.bundle(path, settings, program, root, binds) as (line, log, delete),
             running(line, stdin) as service,
         ):
-            service.log = log
+            service.log, service.stop = log, delete
             yield service
         return
     read, write = os.pipe()
@@ -281,10 +284,38 @@ def _started(
         )
         for name in set(INSTALL).intersection(line[: line.index("--new-session")]):
             _program(name)
+        if settings.processes is not None:
+            _program("prlimit")
         with running(line, stdin, write) as service:
             ours.close()
             service.streams += (said,)
+            service.stop = partial(_end_inside, said)
             yield service
+
+
+def _end_inside(status: Kept) -> bool:
+    """End the first process of a sandbox, as bubblewrap named it; the rest go with it.
+
+    Held by a descriptor, so that it is that one, and looked at: it is the first inside.
+    """
+    for event in _events(status.data):
+        if number := event.get("child-pid"):
+            with suppress(OSError):
+                held = os.pidfd_open(number)
+                try:
+                    inside = Path(f"/proc/{number}/status").read_text("utf-8")
+                    if re.search(r"^NSpid:\t.*\t1$", inside, re.MULTILINE):
+                        signal.pidfd_send_signal(held, signal.SIGKILL)
+                        return True
+                finally:
+                    os.close(held)
+    return False
+
+
+def _events(status: bytes) -> list[dict[str, int]]:
+    """Return what bubblewrap said, as far as its lines are whole."""
+    lines = status.splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def _exit_code(status: bytes, code: int, said: str) -> int:
@@ -292,8 +323,7 @@ def _exit_code(status: bytes, code: int, said: str) -> int:
 
     Raises NoIsolation when bubblewrap ended without having run it.
     """
-    events = [json.loads(line) for line in status.splitlines()]
-    for event in events:
+    for event in _events(status):
         if "exit-code" in event:
             return event["exit-code"]
     if code < 0:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ class Service:
     process: subprocess.Popen[bytes]
     streams: tuple[Kept, ...]
     log: Path | None = None  # runc's own
+    stop: Callable[[], bool] | None = None  # ends what is inside; whether it could
 
     @property
     def pid(self) -> int:
@@ -55,6 +56,21 @@ class Service:
     def output(self) -> str:
         """What it wrote to stdout, then to stderr, as far as it is kept."""
         return "".join(stream.text for stream in self.streams[:2])
+
+    def end(self) -> None:
+        """End it with all that it started, and wait until they are gone.
+
+        What is inside a sandbox goes first: then each that waits for it ends, and is
+        not left to this machine's first process, which may let it count for a while.
+        """
+        process = self.process
+        if self.stop and process.poll() is None and self.stop():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @contextmanager
@@ -79,21 +95,13 @@ def running(
         env={"PATH": path, **(environment or {})},
         cwd="/",
     )
+    service = Service(process, (Kept(process.stdout), Kept(process.stderr)))
     try:
         with suppress(OSError), process.stdin as pipe:
             pipe.write(stdin)
-        service = Service(process, (Kept(process.stdout), Kept(process.stderr)))
         yield service
     finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a program with its group; the kernel then ends all that it started."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        service.end()
 
 
 def answers(service: Service, port: int, seconds: float) -> None:

@@ -10,7 +10,7 @@ import json
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,9 +118,10 @@ def bundle(
     program: Sequence[str],
     root: str | Path | None,
     binds: Sequence[Bind],
-) -> Iterator[tuple[list[str], Path]]:
-    """Write a bundle, give the line that runs it and runc's log, remove the container.
+) -> Iterator[tuple[list[str], Path, Callable[[], bool]]]:
+    """Write a bundle, give the line that runs it, runc's log, and what removes it.
 
+    The container is removed at the end in any case.
     runc: where it lies; root: None shows this machine's programs and nothing else
     """
     name = f"securetrain-{secrets.token_hex(6)}"
@@ -134,11 +135,15 @@ def bundle(
         state = [runc, "--root", str(folder / "state")]
         log = folder / "runc.log"
         told = ["--log", str(log), "--log-format", "json"]
-        try:
-            yield [*state, *told, "run", "--bundle", str(folder), name], log
-        finally:
+
+        def delete() -> bool:
             end = [*state, "delete", "--force", name]
-            subprocess.run(end, capture_output=True, timeout=60)
+            return not subprocess.run(end, capture_output=True, timeout=60).returncode
+
+        try:
+            yield [*state, *told, "run", "--bundle", str(folder), name], log, delete
+        finally:
+            delete()
 
 
 def refused(log: Path) -> str:

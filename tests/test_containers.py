@@ -50,7 +50,7 @@ ONE_CHANGE = {
     "the least memory": {"memory_mb": containers.NEEDS_MB},
     "no limit of processes": {"processes": None},
     "a high limit of processes": {"processes": 4096},
-    "few processes": {"processes": containers.NEEDS_PROCESSES},
+    "itself alone": {"processes": 1},
     "the model, writable": {"binds": [MODEL | {"writable": True}, RUN]},
     "the model elsewhere": {"binds": [MODEL | {"place": "/weights"}, RUN]},
     "no model": {"binds": [RUN]},

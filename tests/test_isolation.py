@@ -159,6 +159,33 @@ def test_limits(runtime):
     assert "fork" in said.stderr.lower(), said
 
 
+@needs_bwrap
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+@pytest.mark.parametrize("user", [61235, isolation.NOBODY])
+def test_only_what_is_inside_counts_to_a_limit_of_processes(user):
+    """Somebody's desktop has hundreds of processes: they must not keep a job out."""
+    become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    text = "for n in $(seq 40); do sleep 63.25 & done; echo up; wait"
+    with processes.running([*become, "/bin/bash", "-c", text], b"") as busy:
+        until = time.monotonic() + 60
+        while "up" not in busy.output and time.monotonic() < until:
+            time.sleep(0.05)
+        said = subprocess.run(
+            [*become, sys.executable, "-c", LIMITED],
+            env=PATH | {"PYTHONPATH": str(REPOSITORY)}, cwd="/",
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert said.stdout == "ours\n", said.stderr
+        few = Isolation(environment=PATH, processes=8)
+        assert sh("echo ours", few).stdout == "ours\n"
+
+
+LIMITED = """
+from securetrain.isolation import Isolation, run
+print(run(Isolation(processes=8), ["/bin/sh", "-c", "echo ours"]).stdout, end="")
+"""
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_capabilities_that_are_given_arrive(runtime):
     settings = Isolation(environment=PATH, capabilities=("CAP_NET_BIND_SERVICE",))
@@ -195,10 +222,10 @@ def test_a_service_answers_and_is_gone_after(runtime):
         with socket.create_connection(("127.0.0.1", port), 5) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert client.recv(100).startswith(b"HTTP/1.0 200")
-    assert _gone(f"http.server {port}")
+    assert not _running(f"http.server {port}")
     with pytest.raises(ZeroDivisionError), isolation.start(settings, served, **more):
         raise ZeroDivisionError
-    assert _gone(f"http.server {port}")
+    assert not _running(f"http.server {port}")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -235,7 +262,7 @@ with start(Isolation(), ["/bin/sleep", "71.25"], runtime={runtime!r}):
             time.sleep(0.1)
         outer.send_signal(signal.SIGINT)
         assert outer.wait(60) != 0
-        assert _gone("sleep 71.25") and _gone("sleep 72.25")
+        assert not _running("sleep 71.25") and not _running("sleep 72.25")
     finally:
         outer.kill()
         outer.wait()
@@ -273,7 +300,8 @@ def test_the_command_line_is_plain():
     assert "--unshare-net" in line and "--clearenv" in line
     limited = Isolation(memory_mb=100, processes=9)
     line = command(limited, ["prog"])
-    assert line[:3] == ["prlimit", "--as=104857600", "--nproc=9"]
+    assert line[:3] == ["prlimit", "--as=104857600", "--"]
+    assert line[-4:] == ["prlimit", "--nproc=9", "--", "prog"]
     online = command(Isolation(network="host", user=0), ["prog"], as_root=True)
     assert "--unshare-net" not in online and "setpriv" not in online
     assert "/etc/resolv.conf" in online and "/etc/resolv.conf" not in line
@@ -350,12 +378,3 @@ def _running(words: str) -> list[str]:
         if words in line and "python -c" not in line and "pytest" not in line:
             found.append(line)
     return found
-
-
-def _gone(words: str) -> bool:
-    until = time.monotonic() + 20
-    while _running(words):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True
