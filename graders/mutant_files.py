@@ -1,7 +1,8 @@
 """Wrong answers to a lab, as files: changes of the right answer, or whole answers.
 
 `graders/mutants/TOPIC/CELL.toml` holds a table for each wrong answer that differs from
-the solution cell CELL in a few lines. `change` reads as a diff does: `-` before a line
+the solution in a few lines: the solution cell CELL, or, for an exercise of a lesson,
+`solutions/TOPIC/CELL.py`. `change` reads as a diff does: `-` before a line
 that goes, `+` before one that comes, a space before one that stays, and `@@` between
 two places. What goes or stays must stand in the solution exactly once.
 
@@ -73,9 +74,12 @@ def _answer(path: Path) -> Mutant:
 
 
 def _solution(folder: Path, cell: str) -> str:
-    """Return the code of a topic's solution cell."""
+    """Return the code of a topic's solution cell, or of an exercise's answer."""
     sources = folder.parents[2] / "solutions" / folder.name
     known = {
+        path.stem: path.read_text("utf-8").strip() for path in sources.glob("*.py")
+    }
+    known |= {
         grading(one)["grade_id"]: source(one)
         for notebook in notebooks.find(sources)
         for one in notebooks.read(notebook)["cells"]

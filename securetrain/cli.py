@@ -64,9 +64,16 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     try:
         return command(rest)
-    except (FileNotFoundError, ValueError) as error:
-        print(f"securetrain {name}: {error}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f"securetrain {name}: {_says(error)}", file=sys.stderr)
         return 2
+
+
+def _says(error: Exception) -> str:
+    """Return an error in words; the system's own names the file first."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

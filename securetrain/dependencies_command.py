@@ -128,7 +128,4 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Run the command; 1 when something is refused."""
     options = parser().parse_args(argv)
-    try:
-        return options.do(options)
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {error.strerror}") from error
+    return options.do(options)

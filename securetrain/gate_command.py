@@ -197,5 +197,3 @@ def main(argv: list[str]) -> int:
     except Refused as refusal:
         print(f"refused ({refusal.check}): {refusal}", file=sys.stderr)
         return 1
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {os.strerror(error.errno)}") from error

@@ -223,10 +223,3 @@ def runtimes() -> list[str]:
             if name != "runc" or os.getuid() == 0:
                 found.append(name)
     return found
-
-
-def yes_or_no(ax: Any) -> Any:
-    """Return a heat map whose numbers are 1 and 0, without decimals."""
-    for text in ax.texts:
-        text.set_text(f"{float(text.get_text()):.0f}")
-    return ax

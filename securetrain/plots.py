@@ -247,16 +247,18 @@ def heat(
 ) -> Axes:
     """Show a table of rates, each cell with its number; darker is higher.
 
-    rates: one row of rates in [0, 1] for each name in `rows`; notes: a small second
-    line for each cell
+    rates: one row of rates in [0, 1] for each name in `rows`; where all are 0 or 1, as
+    answers of yes and no are, they are written so; notes: a small second line for each
+    cell
     """
     ax = new_axes(ax, title)
+    digits = 0 if all(rate in (0, 1) for row in rates for rate in row) else 2
     ax.imshow(rates, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for i, row in enumerate(rates):
         for j, rate in enumerate(row):
             style = {"color": "white" if rate > 0.6 else "black", "ha": "center"}
             at = {"va": "bottom" if notes else "center", "size": 9}
-            ax.text(j, i, _rate(rate), **style, **at)
+            ax.text(j, i, _rate(rate, digits), **style, **at)
             if notes:
                 ax.text(j, i + 0.05, notes[i][j], va="top", size=7, **style)
     ax.set_xticks(range(len(columns)), columns, fontsize=9)
@@ -344,5 +346,5 @@ def _range(seeds: Sequence[float]) -> str:
     return f"[{_rate(low)}, {_rate(high)}]"
 
 
-def _rate(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00")
+def _rate(value: float, digits: int = 2) -> str:
+    return f"{float(value):.{digits}f}".replace("-0.00", "0.00")

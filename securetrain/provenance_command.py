@@ -104,6 +104,4 @@ def main(argv: list[str]) -> int:
     except Refused as refusal:
         print(f"refused ({refusal.check}): {refusal}", file=sys.stderr)
         return 1
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {error.strerror}") from error
     return 0

@@ -36,7 +36,6 @@ Exit status: 0 nothing found; 1 something is refused; 2 wrong use, or unreadable
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -115,7 +114,4 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Run the command; 1 when something is refused, 2 when it could not be read."""
     options = parser().parse_args(argv)
-    try:
-        return options.do(options)
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {os.strerror(error.errno)}") from error
+    return options.do(options)

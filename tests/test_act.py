@@ -50,6 +50,5 @@ def test_a_run_that_fails_is_no_run(tmp_path):
 
 def test_without_act_nothing_ran(tmp_path, monkeypatch):
     monkeypatch.setattr(act, "tool", lambda name: None)
-    assert act.version() == ""
     with pytest.raises(act.NoAct, match="not installed"):
         act.run(tmp_path, "pull_request", {})

@@ -49,11 +49,3 @@ def test_the_checkpoint_is_a_way_out(scene):
     assert infrastructure.smuggled(scene[0]) == ("environment",)
     infrastructure.isolated(*scene, token=True)
     assert infrastructure.smuggled(scene[0]) == ()
-
-
-def test_yes_or_no_is_one_or_none():
-    from securetrain import plots
-
-    ax = plots.heat([[1.0, 0.0]], ["a"], ["b", "c"], "t")
-    shown = [text.get_text() for text in infrastructure.yes_or_no(ax).texts]
-    assert shown == ["1", "0"]

@@ -124,6 +124,11 @@ def test_a_curve_refuses_more_lines_than_there_are_roles():
     assert not plt.get_fignums()
 
 
+def test_heat_writes_answers_of_yes_and_no_without_decimals():
+    ax = plots.heat([[True, 0.0], [1, False]], ["r", "s"], ["c", "d"], "t")
+    assert [text.get_text() for text in ax.texts] == ["1", "0", "1", "0"]
+
+
 def test_heat_writes_each_rate_where_it_can_be_read():
     ax = plots.heat([[0.1, 0.9], [0.5, 0.0]], ["r", "s"], ["c", "d"], "t")
     assert words(ax) == ["0.10", "0.90", "0.50", "0.00"]

@@ -1,8 +1,0 @@
-"""Refuses every defence.
-
-says: stops the attack on every seed
-"""
-
-
-def accept(before, after, accuracy_lost, false_alarms):
-    return False

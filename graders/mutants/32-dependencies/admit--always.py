@@ -1,8 +1,0 @@
-"""Lets everything in.
-
-says: Only the file's hash tells the two apart
-"""
-
-
-def admit(name, version, content, lock):
-    return True
