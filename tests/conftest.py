@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # matplotlib's list of fonts holds absolute paths: one kept for all environments of a
 # user warns about fonts of an environment that is gone.
 os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "var" / "matplotlib"))
+# A run in the background may be started with Ctrl-C ignored, and what we start would
+# inherit that; some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 RUNS = pytest.StashKey[list[execution.Run]]()
 
 
