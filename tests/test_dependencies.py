@@ -448,11 +448,41 @@ def test_a_password_in_an_address_is_not_shown():
     ],
 )  # fmt: skip
 def test_the_hook_sends_what_the_command_reads_as_a_dockerfile(name, is_one):
+    assert container_files.is_one(name) is is_one
+    assert sent(name) is is_one
+
+
+def sent(name):
+    """Return whether pre-commit gives a file of this name to the hook."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     [files] = [one["files"] for one in hooks if one["id"] == "dependencies"]
-    assert container_files.is_one(name) is is_one
-    assert bool(re.search(files, name)) is is_one
     assert files in " ".join(dependencies_command.__doc__.split())
+    return re.search(files, name) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [
+        ("requirements.txt", True), ("requirements.lock", True),
+        ("requirements-dev.txt", True), ("dev-requirements.txt", True),
+        ("Requirements_GPU.txt", True), ("REQUIREMENTS.TXT", True),
+        ("backend/requirements.lock", True), ("requirements/base.txt", True),
+        ("requirements/gpu/base.lock", True), ("a/requirements/dev.txt", True),
+        ("constraints.txt", True), ("a/constraints-gpu.txt", True),
+        ("constraints/gpu.lock", True), ("requirements.in", False),
+        ("requirements/base.in", False), ("requirements/a.py", False),
+        ("requirements/README.md", False), ("my.txt", False), ("uv.lock", False),
+        ("dvc.lock", False), ("a/poetry.lock", False), ("requirements.txt.orig", False),
+        ("no-requirements-here/notes.txt", False),
+    ],
+)  # fmt: skip
+def test_the_hook_sends_the_files_that_pip_is_given(name, reads, tmp_path):
+    assert sent(name) is reads
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("numpy\n")
+    if reads:
+        assert command("check", path) == 1
 
 
 def test_tools_that_are_absent_are_said_and_not_asked(tmp_path, monkeypatch):
