@@ -24,12 +24,14 @@ from pathlib import Path
 from securetrain import (
     cluster_check,
     cluster_files,
+    cluster_schemas,
     escalation,
     netpol,
     pod_security,
     rbac,
 )
-from securetrain.cluster_files import ClusterError, Manifest, NoTool
+from securetrain.cluster_files import ClusterError, Manifest
+from securetrain.cluster_schemas import NoTool
 
 
 def check(options: argparse.Namespace) -> int:
@@ -38,7 +40,7 @@ def check(options: argparse.Namespace) -> int:
     found = cluster_check.findings(manifests, options.level)
     for one in found:
         print(one, file=sys.stderr)
-    print(f"{cluster_files.tool()}, {pod_security.tool()}")
+    print(f"{cluster_schemas.tool()}, {pod_security.tool()}")
     policies = len(netpol.policies(manifests))
     print(f"{len(manifests)} objects, {policies} network policies, {len(found)} found")
     return int(bool(found))

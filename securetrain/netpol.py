@@ -20,7 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from securetrain.cluster_files import Manifest, NoTool
+from securetrain.cluster_files import Manifest
+from securetrain.cluster_schemas import NoTool
 from securetrain.pod_security import Pod
 from securetrain.selectors import selects
 
@@ -261,5 +262,5 @@ def _simulator() -> tuple[Any, Any, Any, Any]:
         from kube_netpol.models import TrafficFlow, TrafficVerdict
         from kube_netpol.parser import parse_manifests
     except ImportError:
-        raise NoTool(["kube-netpol is missing: pip install kube-netpol"]) from None
+        raise NoTool("kube-netpol is missing: pip install kube-netpol") from None
     return parse_manifests, simulate_traffic, TrafficFlow, TrafficVerdict.ALLOW

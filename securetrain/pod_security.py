@@ -16,7 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from securetrain.cluster_files import Manifest, NoTool
+from securetrain.cluster_files import Manifest
+from securetrain.cluster_schemas import NoTool
 
 LEVELS = ("privileged", "baseline", "restricted")
 LABEL = "pod-security.kubernetes.io/"
@@ -143,7 +144,7 @@ def _engine() -> tuple[Any, Any]:
     try:
         import regopy
     except ImportError:
-        raise NoTool(["regopy is missing: pip install regopy"]) from None
+        raise NoTool("regopy is missing: pip install regopy") from None
     engine = regopy.Interpreter()
     engine.add_module(POLICY.name, POLICY.read_text("utf-8"))
     rules = [f"podsecurity/{level}" for level in LEVELS[1:]]
