@@ -6,8 +6,9 @@
     securetrain cluster who create pods/exec -n training FOLDER --except "Group ops"
 
 `check` reads all manifests below a folder, as `kubectl apply -R -f` would, and says
-what they give an attacker: pods beyond the Pod Security Standards, pods that no network
-policy holds, service accounts that get at secrets, namespaces without a quota. `who`
+what they give an attacker: pods beyond the Pod Security Standards, volumes that are
+folders of the node, pods that no network policy holds, service accounts that get at
+secrets or at what holds their pods, webhooks outside, namespaces without a quota. `who`
 answers who may do something, and how: roles, groups, and the roads round them. VERB is
 as in a role, or `read` for get, list and watch.
 

@@ -81,6 +81,13 @@ class Manifest:
         return f"{self.kind} {self.name}{inside}"
 
 
+def at(value: Any, *path: str) -> Any:
+    """Return the value at a path of keys, None where the way there is no mapping."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def read(paths: str | Path | Iterable[str | Path]) -> list[Manifest]:
     """Return the objects of files and folders (with all below), Lists unfolded.
 
@@ -212,10 +219,7 @@ def _not_in_templates(one: Manifest) -> Iterator[str]:
     """Yield what the schema of a pod's template has and the API server refuses."""
     job = ("spec", "jobTemplate", "spec", "template", "spec")
     for path in (("template", "spec"), ("spec", "template", "spec"), job):
-        value: Any = one.data
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, dict) and value.get("ephemeralContainers"):
+        if at(one.data, *path, "ephemeralContainers"):
             where = one.where(*path, "ephemeralContainers")
             why = "ephemeralContainers are added to a running pod, not to a template"
             yield f"{where}: {one.kind}: {why}"

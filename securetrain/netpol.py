@@ -27,6 +27,8 @@ from securetrain.selectors import selects
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 NAME = "kubernetes.io/metadata.name"  # the label that every namespace has
+# The networks of one owner; other addresses are outside.
+OURS = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,12 @@ def _inside(ip: str, block: Mapping[str, Any]) -> bool:
         address in ipaddress.ip_network(one, strict=False)
         for one in block.get("except") or []
     )
+
+
+def ours(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Return whether all addresses of a network belong to one owner."""
+    own = (ipaddress.ip_network(one) for one in OURS)
+    return any(network.version == o.version and network.subnet_of(o) for o in own)
 
 
 # --- A second opinion --------------------------------------------------------------
