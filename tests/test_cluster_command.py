@@ -1,6 +1,5 @@
 """`securetrain cluster` on files of another repository, and as a hook on a commit."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -66,17 +65,17 @@ def test_who(capsys):
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "says"),
     [
-        ["check", "no-such-folder"],
-        ["who", "read", "secret", "-n", "a", str(HARDENED)],
-        ["who", "read", "secrets", "-n", "a", "no-such-folder"],
-        ["who", "raed", "secrets", "-n", "training", str(HARDENED)],
+        (["check", "no-such-folder"], "expected a file or folder"),
+        (["who", "read", "secret", "-n", "a", str(HARDENED)], "unknown resource"),
+        (["who", "read", "secrets", "-n", "a", "no-such-folder"], "expected a file"),
+        (["who", "raed", "secrets", "-n", "training", str(HARDENED)], "unknown verb"),
     ],
 )
-def test_wrong_use(words, capsys):
+def test_wrong_use(words, says, capsys):
     assert cli.main(["cluster", *words]) == 2
-    assert "expected" in capsys.readouterr().err or "secret" in words
+    assert says in capsys.readouterr().err
 
 
 def test_a_path_named_twice(capsys):
@@ -137,51 +136,3 @@ def test_the_command_is_light():
     text += "assert not {'torch', 'IPython', 'numpy'} & set(sys.modules)"
     line = [sys.executable, "-c", text, "cluster", "check", str(HARDENED)]
     subprocess.run(line, check=True, capture_output=True, cwd=ROOT)
-
-
-def test_as_a_hook(tmp_path):
-    """pre-commit blocks the commit of careless manifests, and lets hardened pass."""
-    hook = f"""repos:
-  - repo: local
-    hooks:
-      - id: cluster
-        name: cluster
-        language: system
-        entry: {sys.executable} -m securetrain.cli cluster check k8s
-        files: ^k8s/
-        pass_filenames: false
-"""
-    (tmp_path / ".pre-commit-config.yaml").write_text(hook)
-    (tmp_path / "k8s").mkdir()
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = os.environ | {
-        "HOME": str(home),
-        "PYTHONPATH": str(ROOT),
-        "PRE_COMMIT_HOME": str(home / "pre-commit"),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@example.org",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@example.org",
-    }
-
-    def run(*words):
-        return subprocess.run(
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-
-    assert run("git", "init", "-q").returncode == 0
-    install = run(sys.executable, "-m", "pre_commit", "install")
-    assert install.returncode == 0, install.stderr
-
-    def commit(source):
-        shutil.copy(source, tmp_path / "k8s" / "all.yaml")
-        run("git", "add", ".")
-        return run("git", "commit", "-qm", "manifests")
-
-    blocked = commit(CARELESS)
-    assert blocked.returncode != 0
-    assert "k8s/all.yaml:36: pods:" in blocked.stderr + blocked.stdout
-    passed = commit(HARDENED)
-    assert passed.returncode == 0, passed.stderr

