@@ -62,6 +62,7 @@ class Rules:
 
     accounts: AWS account numbers; projects: Google Cloud project ids and numbers;
     registries: beginnings of image names that are welcome though not in our accounts
+    max_disk_gb: of each machine; what SageMaker's quota allows an account at first
     """
 
     accounts: frozenset[str] = frozenset()
@@ -70,6 +71,7 @@ class Rules:
     registries: tuple[str, ...] = ()
     max_hours: int = 24
     max_instances: int = 8
+    max_disk_gb: int = 1024
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,14 @@ def secrets_in(values: Any, path: Path) -> Found:
 def whole(value: Any) -> int | None:
     """Return a whole number, None for anything else; True is not 1."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def disk(value: Any, path: Path, rules: Rules) -> Found:
+    """Ask of the size of a machine's disk: is it in bounds, where one is named?"""
+    size = whole(value)
+    if value is not None and (size is None or not 0 < size <= rules.max_disk_gb):
+        write = f"write a whole number up to {rules.max_disk_gb}, or --max-disk-gb"
+        yield Finding(path, "limits", f"a disk of {value!r:.20} GB", write)
 
 
 def dotted(path: Path) -> str:

@@ -5,10 +5,13 @@
 
 `check` reads the arguments of SageMaker's CreateTrainingJob and Vertex AI CustomJobs,
 as YAML or JSON, and names file and line of each setting that must not stay so. What you
-do not name as yours is somebody else's. `guard` writes a service control policy that
-asks the same in the account itself, as far as AWS lets it ask. It is for an account in
-which SageMaker only trains: every role passed to it must be called training-…. It does
-not bind the management account. Try it on a test account first.
+do not name as yours is somebody else's. Hours, machines and disks have a bound; what
+they cost, and whether a job needs such machines, is not judged.
+
+`guard` writes a service control policy that asks the same in the account itself, as far
+as AWS lets it ask. It is for an account in which SageMaker only trains: every role
+passed to it must be called training-…. It does not bind the management account. Try it
+on a test account first.
 
 Exit status: 0 nothing found; 1 something is refused, or is not such a job; 2 wrong use.
 """
@@ -19,8 +22,7 @@ import argparse
 import json
 import re
 import sys
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from securetrain import cloud, cloud_guard, plain_yaml
@@ -44,7 +46,7 @@ def rules(options: argparse.Namespace) -> cloud.Rules:
             if name != "registry" and set(value) & set(":/"):
                 says = "expected a name without s3://, gs:// or a path"
                 raise ValueError(f"--{name} {value!r:.60}: {says}")
-    for name in ("max_hours", "max_instances"):
+    for name in ("max_hours", "max_instances", "max_disk_gb"):
         if getattr(options, name, 1) < 1:
             raise ValueError(f"--{name.replace('_', '-')}: expected 1 or more")
     return cloud.Rules(
@@ -54,6 +56,7 @@ def rules(options: argparse.Namespace) -> cloud.Rules:
         tuple(getattr(options, "registry", [])),
         options.max_hours,
         getattr(options, "max_instances", 1),
+        getattr(options, "max_disk_gb", 1),
     )
 
 
@@ -91,15 +94,6 @@ def judge(path: Path, ours: cloud.Rules) -> Iterator[str]:
             yield f"{document.where(*finding.path)}: {question}? {finding}"
 
 
-def excerpt(lines: Sequence[str], most: int = 4, width: int = 96) -> str:
-    """Return the first lines, wrapped, and how many others there are."""
-    shown = [
-        textwrap.fill(one, width, subsequent_indent="    ") for one in lines[:most]
-    ]
-    left = len(lines) - most
-    return "\n".join(shown + [f"… and {left} more"] * (left > 0))
-
-
 def guard(options: argparse.Namespace) -> int:
     """Print a service control policy."""
     print(json.dumps(cloud_guard.policy(rules(options)), indent=2))
@@ -124,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--registry", help=says, **some)
     one.add_argument("--max-hours", type=int, default=24)
     one.add_argument("--max-instances", type=int, default=8)
+    one.add_argument("--max-disk-gb", type=int, default=1024, help="of each machine")
     one.set_defaults(do=check)
     one = parts.add_parser(
         "guard", help="write a service control policy", description=GUARD

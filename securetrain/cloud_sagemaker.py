@@ -13,34 +13,14 @@ from typing import Any
 from securetrain import cloud, cloud_code
 from securetrain.cloud import Finding, Found, Path, Rules, get
 
-KNOWN = frozenset(
-    [
-        "TrainingJobName",
-        "HyperParameters",
-        "AlgorithmSpecification",
-        "RoleArn",
-        "InputDataConfig",
-        "OutputDataConfig",
-        "ResourceConfig",
-        "VpcConfig",
-        "StoppingCondition",
-        "Tags",
-        "EnableNetworkIsolation",
-        "EnableInterContainerTrafficEncryption",
-        "EnableManagedSpotTraining",
-        "CheckpointConfig",
-        "DebugHookConfig",
-        "DebugRuleConfigurations",
-        "TensorBoardOutputConfig",
-        "ExperimentConfig",
-        "ProfilerConfig",
-        "ProfilerRuleConfigurations",
-        "Environment",
-        "RetryStrategy",
-        "RemoteDebugConfig",
-        "InfraCheckConfig",
-    ]
-)
+_TOP = """TrainingJobName HyperParameters AlgorithmSpecification RoleArn InputDataConfig
+    OutputDataConfig ResourceConfig VpcConfig StoppingCondition Tags
+    EnableNetworkIsolation EnableInterContainerTrafficEncryption
+    EnableManagedSpotTraining CheckpointConfig DebugHookConfig
+    DebugRuleConfigurations TensorBoardOutputConfig ExperimentConfig ProfilerConfig
+    ProfilerRuleConfigurations Environment RetryStrategy RemoteDebugConfig
+    InfraCheckConfig"""
+KNOWN = frozenset(_TOP.split())
 _VPC = "SecurityGroupIds Subnets"
 _SPEC = "TrainingImage AlgorithmName TrainingInputMode MetricDefinitions"
 _SPEC += " EnableSageMakerMetricsTimeSeries ContainerEntrypoint ContainerArguments"
@@ -173,10 +153,8 @@ def _machines(request: Mapping) -> int | None:
 
 
 def _keys(request: Mapping, rules: Rules) -> Found:
-    volume, output = (
-        ("ResourceConfig", "VolumeKmsKeyId"),
-        ("OutputDataConfig", "KmsKeyId"),
-    )
+    volume = ("ResourceConfig", "VolumeKmsKeyId")
+    output = ("OutputDataConfig", "KmsKeyId")
     types = machine_types(request)
     own = bool(types) and all(_text(t) and t.startswith(OWN_DISKS) for t in types)
     asked = [output] if own and get(request, *volume) is None else [volume, output]
@@ -302,11 +280,8 @@ def _limits(request: Mapping, rules: Rules) -> Found:
     most, seconds = rules.max_hours * 3600, cloud.whole(get(request, *path))
     if seconds is None or not 0 < seconds <= most:
         value = get(request, *path)
-        wrong = (
-            f"{value!r:.20} is no whole number"
-            if seconds is None
-            else (f"{seconds:,} seconds")
-        )
+        odd = f"{value!r:.20} is no whole number"
+        wrong = odd if seconds is None else f"{seconds:,} seconds"
         wrong = "no end is set" if value is None else wrong
         write = f"write at most {most} ({rules.max_hours} hours)"
         yield Finding(path, "limits", wrong, write)
@@ -320,3 +295,5 @@ def _limits(request: Mapping, rules: Rules) -> Found:
         wrong = "no count of machines" if many is None else f"{many} machines"
         write = f"write at most {rules.max_instances}"
         yield Finding(("ResourceConfig", "InstanceCount"), "limits", wrong, write)
+    path = ("ResourceConfig", "VolumeSizeInGB")
+    yield from cloud.disk(get(request, *path), path, rules)

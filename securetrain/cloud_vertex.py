@@ -228,7 +228,12 @@ def _limits(spec: Mapping, base: Path, rules: Rules) -> Found:
         write = f"write at most {most}s ({rules.max_hours} hours)"
         yield Finding(path, "limits", wrong, write)
     pools = spec.get("workerPoolSpecs")
-    pools = [p for p in pools if p != {}] if isinstance(pools, list) else []
+    pools = pools if isinstance(pools, list) else []
+    for number, pool in enumerate(pools):
+        size = get(pool, "diskSpec", "bootDiskSizeGb")
+        at = (*base, "workerPoolSpecs", number, "diskSpec", "bootDiskSizeGb")
+        yield from cloud.disk(size, at, rules)
+    pools = [pool for pool in pools if pool != {}]
     counts = [cloud.whole(get(pool, "replicaCount")) for pool in pools]
     counts = [
         int(text) if isinstance(text := get(pool, "replicaCount"), str)

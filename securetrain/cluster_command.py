@@ -6,8 +6,9 @@
     securetrain cluster who create pods/exec -n training FOLDER --except "Group ops"
 
 `check` reads all manifests below a folder, as `kubectl apply -R -f` would, and says
-what they give an attacker: pods beyond the Pod Security Standards, pods that no network
-policy holds, service accounts that get at secrets, namespaces without a quota. `who`
+what they give an attacker: pods beyond the Pod Security Standards, volumes that are
+folders of the node, pods that no network policy holds, service accounts that get at
+secrets or at what holds their pods, webhooks outside, namespaces without a quota. `who`
 answers who may do something, and how: roles, groups, and the roads round them. VERB is
 as in a role, or `read` for get, list and watch.
 
@@ -24,12 +25,14 @@ from pathlib import Path
 from securetrain import (
     cluster_check,
     cluster_files,
+    cluster_schemas,
     escalation,
     netpol,
     pod_security,
     rbac,
 )
-from securetrain.cluster_files import ClusterError, Manifest, NoTool
+from securetrain.cluster_files import ClusterError, Manifest
+from securetrain.cluster_schemas import NoTool
 
 
 def check(options: argparse.Namespace) -> int:
@@ -38,7 +41,7 @@ def check(options: argparse.Namespace) -> int:
     found = cluster_check.findings(manifests, options.level)
     for one in found:
         print(one, file=sys.stderr)
-    print(f"{cluster_files.tool()}, {pod_security.tool()}")
+    print(f"{cluster_schemas.tool()}, {pod_security.tool()}")
     policies = len(netpol.policies(manifests))
     print(f"{len(manifests)} objects, {policies} network policies, {len(found)} found")
     return int(bool(found))

@@ -7,22 +7,15 @@ a name twice, a list that hides a second object. Each is an error with file and 
 
 from __future__ import annotations
 
-import functools
-import re
-import sys
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from securetrain import plain_yaml
+from securetrain import cluster_schemas, plain_yaml
 from securetrain.plain_yaml import Document
 
-VERSION = "1.37"  # of Kubernetes, whose schemas are asked
 READ = (".yaml", ".yml", ".json")  # as kubectl does
-VERSIONED = re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+")
-SHOWN = 200  # characters of a schema's complaint
 _WIDE = """APIService CSIDriver CSINode CertificateSigningRequest ClusterRole
     ClusterRoleBinding ClusterTrustBundle ComponentStatus CustomResourceDefinition
     DeviceClass FlowSchema IPAddress IngressClass MutatingAdmissionPolicy
@@ -41,10 +34,6 @@ class ClusterError(ValueError):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
-
-
-class NoTool(ClusterError):
-    """Nothing was judged: a tool is not installed here."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +81,11 @@ class Manifest:
         return f"{self.kind} {self.name}{inside}"
 
 
-def tool() -> str:
-    """Return the schemas' tool, its version, and the Kubernetes version asked.
-
-    Raises NoTool when it is not installed.
-    """
-    _schemas()
-    return f"kubernetes-validate {version('kubernetes-validate')} ({VERSION})"
+def at(value: Any, *path: str) -> Any:
+    """Return the value at a path of keys, None where the way there is no mapping."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def read(paths: str | Path | Iterable[str | Path]) -> list[Manifest]:
@@ -223,7 +210,8 @@ def _wrong(one: Manifest) -> Iterator[str]:
             why = "; kubectl's -n would decide" if key == "namespace" else ""
             where = one.where("metadata", key)
             yield f"{where}: {one.kind}: expected a text under metadata.{key}{why}"
-    yield from _schema_errors(one)
+    for path, what in cluster_schemas.errors(data):
+        yield f"{one.where(*path)}: {what}"
     yield from _not_in_templates(one)
 
 
@@ -231,88 +219,10 @@ def _not_in_templates(one: Manifest) -> Iterator[str]:
     """Yield what the schema of a pod's template has and the API server refuses."""
     job = ("spec", "jobTemplate", "spec", "template", "spec")
     for path in (("template", "spec"), ("spec", "template", "spec"), job):
-        value: Any = one.data
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, dict) and value.get("ephemeralContainers"):
+        if at(one.data, *path, "ephemeralContainers"):
             where = one.where(*path, "ephemeralContainers")
             why = "ephemeralContainers are added to a running pod, not to a template"
             yield f"{where}: {one.kind}: {why}"
-
-
-def _schema_errors(one: Manifest) -> Iterator[str]:
-    validator = _validator(one.data["apiVersion"], one.data["kind"])
-    if validator is None:
-        known = f"{one.data['apiVersion']} {one.data['kind']}"
-        hint = ""
-        if one.data["kind"] in ("Kustomization", "Component"):
-            hint = "; render it first: kubectl kustomize"
-        yield f"{one.where('kind')}: Kubernetes {VERSION} has no {known}{hint}"
-        return
-    for error in validator.iter_errors(one.data):
-        path = tuple(error.absolute_path)
-        what = ".".join(map(str, path)) or one.data["kind"]
-        yield f"{one.where(*path)}: {what}: {error.message[:SHOWN]}"
-
-
-@functools.cache
-def _schemas() -> Any:
-    """Return kubernetes-validate. Raises NoTool when it is not installed."""
-    # jsonschema builds a grammar of IRIs on import, in six seconds; no schema of
-    # Kubernetes asks for it.
-    missing = object()
-    before = sys.modules.get("rfc3987_syntax", missing)
-    if "jsonschema" not in sys.modules:
-        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-    try:
-        from kubernetes_validate import utils
-    except ImportError:
-        why = "kubernetes-validate is missing: pip install kubernetes-validate"
-        raise NoTool([why]) from None
-    finally:
-        if before is missing:
-            sys.modules.pop("rfc3987_syntax", None)
-        else:
-            sys.modules["rfc3987_syntax"] = before
-    if f"{VERSION}.0" not in utils.all_versions():
-        number = version("kubernetes-validate")
-        why = f"kubernetes-validate {number} has no schemas of Kubernetes {VERSION}"
-        raise NoTool([f"{why}: install the version of the course's lock"])
-    return utils
-
-
-@functools.cache
-def _definitions() -> Any:
-    from referencing import Registry, Resource
-
-    place = f"kubernetes-json-schema/v{VERSION}.0-local-strict/_definitions.json"
-    return Resource.from_contents(_schemas().schema_contents(place, VERSION)), Registry
-
-
-@functools.cache
-def _validator(api_version: str, kind: str) -> Any:
-    """Return the validator of a kind, None where Kubernetes has no such kind."""
-    utils = _schemas()
-    if not (VERSIONED.fullmatch(api_version) and kind.isascii() and kind.isalnum()):
-        return None  # they become the name of a file
-    group, slash, number = api_version.partition("/")
-    name = f"{group.split('.')[0]}-{number}" if slash else group
-    place = f"kubernetes-json-schema/v{VERSION}.0-local-strict"
-    try:
-        path = f"{place}/{kind.lower()}-{name}.json"
-        schema = utils.schema_contents(path, VERSION)
-    except OSError:
-        return None
-    asked = {"group": group if slash else "", "kind": kind}
-    asked["version"] = number if slash else group
-    if asked not in schema.get("x-kubernetes-group-version-kind", []):
-        return None
-    from jsonschema.validators import Draft202012Validator
-    from referencing import Resource
-
-    definitions, registry = _definitions()
-    resource = Resource.from_contents(schema)
-    return Draft202012Validator(schema, registry=definitions @ (resource @ registry()))
 
 
 def _kind(value: Any) -> str:

@@ -16,9 +16,9 @@ option. As a hook of pre-commit:
 
     entry: securetrain dependencies check
     files: >-
-      (?x)(requirements[^/]*\\.(txt|lock)
-      |(^|/)(?i:(docker|container)file([._-](?!dockerignore$)[^/]+)?
-      |[^/]+\\.(docker|container)file))$
+      (?xi)((requirements|constraints)([^/]*|/.+)\\.(txt|lock)
+      |(^|/)(docker|container)file([._-](?!dockerignore$)[^/]+)?
+      |[^/]+\\.(docker|container)file)$
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _content(path: Path) -> bytes:
     """Return a file's content. Raises ValueError for what this command cannot read."""
     if not path.is_file():
         raise ValueError(f"{path}: expected a file")
-    fits = path.suffix in SUFFIXES and path.name not in OTHERS
+    fits = path.suffix.lower() in SUFFIXES and path.name not in OTHERS
     if not fits and not container_files.is_one(path.name):
         raise ValueError(f"{path}: expected requirements (.txt, .lock) or a Dockerfile")
     return path.read_bytes()

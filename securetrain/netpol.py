@@ -20,12 +20,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from securetrain.cluster_files import Manifest, NoTool
+from securetrain.cluster_files import Manifest
+from securetrain.cluster_schemas import NoTool
 from securetrain.pod_security import Pod
 from securetrain.selectors import selects
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 NAME = "kubernetes.io/metadata.name"  # the label that every namespace has
+# The networks of one owner; other addresses are outside.
+OURS = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,12 @@ def _inside(ip: str, block: Mapping[str, Any]) -> bool:
     )
 
 
+def ours(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """Return whether all addresses of a network belong to one owner."""
+    own = (ipaddress.ip_network(one) for one in OURS)
+    return any(network.version == o.version and network.subnet_of(o) for o in own)
+
+
 # --- A second opinion --------------------------------------------------------------
 
 
@@ -261,5 +270,5 @@ def _simulator() -> tuple[Any, Any, Any, Any]:
         from kube_netpol.models import TrafficFlow, TrafficVerdict
         from kube_netpol.parser import parse_manifests
     except ImportError:
-        raise NoTool(["kube-netpol is missing: pip install kube-netpol"]) from None
+        raise NoTool("kube-netpol is missing: pip install kube-netpol") from None
     return parse_manifests, simulate_traffic, TrafficFlow, TrafficVerdict.ALLOW

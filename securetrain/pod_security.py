@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from securetrain.cluster_files import Manifest, NoTool
+from securetrain.cluster_files import Manifest, at
+from securetrain.cluster_schemas import VERSION, NoTool
 
 LEVELS = ("privileged", "baseline", "restricted")
 LABEL = "pod-security.kubernetes.io/"
+CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 POLICY = Path(__file__).with_suffix(".rego")
 # Where a kind keeps the template of its pods.
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -65,6 +68,25 @@ class Pod:
         spec = self.spec
         return spec.get("serviceAccountName") or spec.get("serviceAccount") or "default"
 
+    @property
+    def containers(self) -> list[dict[str, Any]]:
+        """All of its containers, whenever they run."""
+        return [one for kind in CONTAINERS for one in self.spec.get(kind) or []]
+
+    @property
+    def secrets(self) -> set[str]:
+        """The names of the secrets in its volumes and in its environment."""
+        volumes = self.spec.get("volumes") or []
+        sources = [s for v in volumes for s in at(v, "projected", "sources") or []]
+        whole = [one for c in self.containers for one in c.get("envFrom") or []]
+        values = [one for c in self.containers for one in c.get("env") or []]
+        return {
+            *(at(one, "secret", "secretName") for one in volumes),
+            *(at(one, "secret", "name") for one in sources),
+            *(at(one, "secretRef", "name") for one in whole),
+            *(at(one, "valueFrom", "secretKeyRef", "name") for one in values),
+        } - {None}
+
     def where(self, *path: Hashable) -> str:
         """Return `file:line` of a value of the pod."""
         return self.manifest.where(*self.path, *path)
@@ -98,9 +120,7 @@ def _pods(manifests: Iterable[Manifest]) -> Iterator[Pod]:
         path = TEMPLATES.get(one.kind)
         if path is None:
             continue
-        data: Any = one.data
-        for key in path:
-            data = data.get(key) if isinstance(data, dict) else None
+        data = at(one.data, *path)
         if isinstance(data, dict):
             yield Pod(one, data, path)
 
@@ -143,7 +163,7 @@ def _engine() -> tuple[Any, Any]:
     try:
         import regopy
     except ImportError:
-        raise NoTool(["regopy is missing: pip install regopy"]) from None
+        raise NoTool("regopy is missing: pip install regopy") from None
     engine = regopy.Interpreter()
     engine.add_module(POLICY.name, POLICY.read_text("utf-8"))
     rules = [f"podsecurity/{level}" for level in LEVELS[1:]]
@@ -155,3 +175,15 @@ def enforced(namespace: Manifest | None) -> str:
     labels = namespace.labels if namespace else {}
     level = labels.get(f"{LABEL}enforce", "privileged")
     return level if level in LEVELS else "privileged"
+
+
+def outdated(namespace: Manifest) -> str:
+    """Return the version whose rules a namespace asks for, "" for those of today.
+
+    One that is no version counts: the API server refuses it.
+    """
+    asked = namespace.labels.get(f"{LABEL}enforce-version", "latest")
+    match = re.fullmatch(r"v1\.([0-9]{1,4})", asked)
+    today = int(VERSION.removeprefix("1."))
+    current = asked == "latest" or (match and int(match[1]) >= today)
+    return "" if current else asked

@@ -1,12 +1,13 @@
-"""Keep what other people's tools print, warn and log out of a learner's sight."""
+"""Keep out of a learner's sight what tools print, warn and log, and long lists."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
+import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 @contextlib.contextmanager
@@ -25,3 +26,12 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def excerpt(lines: Sequence[str], most: int = 4, width: int = 96) -> str:
+    """Return the first lines, wrapped, and how many others there are."""
+    shown = [
+        textwrap.fill(one, width, subsequent_indent="    ") for one in lines[:most]
+    ]
+    left = len(lines) - most
+    return "\n".join(shown + [f"… and {left} more"] * (left > 0))

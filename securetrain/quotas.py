@@ -21,6 +21,13 @@ UNITS |= {"n": Fraction(1, 10**9)}
 UNITS |= {f"{p}i": 1024**n for n, p in enumerate("KMGTPE", 1)}
 QUANTITY = re.compile(r"\+?(\d+\.?\d*|\.\d+)(?:([eE][-+]?\d{1,2})|([a-zA-Z]{0,2}))")
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
+COUNTS = {  # the keys by which a quota bounds all pods of a namespace
+    "pods": ("pods", "count/pods"),
+    "memory": ("memory", "requests.memory", "limits.memory"),
+}
+# Kubernetes is made for 150,000 pods on 5,000 nodes ("Considerations for large
+# clusters"); the largest machine that a cloud rents out has 32 TiB.
+LARGEST = {"pods": 150_000, "memory": 5_000 * 32 * 1024**4}
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,31 @@ def needs(
     return found
 
 
+def unbounded(quotas: Iterable[Mapping[str, Any]], what: str) -> str:
+    """Return why no quota bounds the pods of a namespace, "" where one does.
+
+    quotas: specs of ResourceQuotas; what: a key of COUNTS. One with scopes bounds some
+    pods only, and their author decides which; one beyond any cluster bounds none.
+    Raises ValueError for a wrong quantity.
+    """
+    why = f"no quota on its {what}"
+    for quota in quotas:
+        hard = quota.get("hard") or {}
+        for value in (hard[key] for key in COUNTS[what] if key in hard):
+            if scoped(quota):
+                why = f"the quota on its {what} has scopes, and counts some pods only"
+            elif quantity(value) > LARGEST[what]:
+                why = f"a quota on {what} of {value} is more than any cluster has"
+            else:
+                return ""
+    return why
+
+
+def scoped(quota: Mapping[str, Any]) -> bool:
+    """Return whether a quota (its spec) counts some pods only."""
+    return bool(quota.get("scopes") or quota.get("scopeSelector"))
+
+
 def admit(
     pod: Mapping[str, Any],
     quotas: Sequence[Mapping[str, Any]],
@@ -124,14 +156,14 @@ def admit(
     """Return whether a pod is admitted beside those that run.
 
     pod, running: specs of pods; quotas, ranges: specs of what the namespace has.
-    Scoped quotas count for no pod here. Raises ValueError for a wrong quantity.
+    Quotas with scopes are not asked. Raises ValueError for a wrong quantity.
     """
     if why := _out_of_range(pod, ranges):
         return Verdict(False, why)
     wants = needs(pod, ranges)
     used = [needs(one, ranges) for one in running]
     for quota in quotas:
-        for key, hard in (quota.get("hard") or {}).items():
+        for key, hard in ({} if scoped(quota) else quota.get("hard") or {}).items():
             name = _counted(key)
             if name is None:
                 continue

@@ -241,11 +241,7 @@ def _grants(
                 problems.append(f"{where}: a ServiceAccount without its namespace")
         elif one["kind"] not in ("User", "Group"):
             problems.append(f"{where}: no subject is called {one['kind']}")
-        subject = Subject(one["kind"], name, namespace)
-        prefix = "system:serviceaccount:"
-        if one["kind"] == "User" and name.startswith(prefix):
-            inside, _, account = name.removeprefix(prefix).partition(":")
-            subject = Subject("ServiceAccount", account, inside)
+        subject = named(one["kind"], name, namespace)
         for rule in rules:
             label = f"{role.kind} {role.name}"
             yield Grant(subject, binding.namespace, rule, label, where)
@@ -274,3 +270,18 @@ def direct(
         if any(grant.covers(namespace, one) for one in asked):
             found.setdefault((grant.subject, grant.where), grant)
     return sorted(found.values(), key=lambda grant: (grant.subject, grant.where))
+
+
+def named(kind: str, name: str, namespace: str = "") -> Subject:
+    """Return a subject; a service account has a user's name, too."""
+    prefix = "system:serviceaccount:"
+    if kind == "User" and name.startswith(prefix):
+        place, _, account = name.removeprefix(prefix).partition(":")
+        return Subject("ServiceAccount", account, place)
+    return Subject(kind, name, namespace)
+
+
+def held_by(subject: Subject, held: Iterable[Grant]) -> list[Grant]:
+    """Return a subject's grants, those of its groups included."""
+    who = {subject, *subject.groups}
+    return [grant for grant in held if grant.subject in who]

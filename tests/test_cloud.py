@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from securetrain import (
     cloud_guard,
     cloud_requests,
 )
+from securetrain.quiet import excerpt
 
 SEEDS = range(3)
 PLAIN = [
@@ -455,6 +457,28 @@ def test_what_is_known_below_the_top_is_what_sagemaker_has():
         assert set(shape.members) >= known, path
 
 
+@pytest.mark.parametrize(
+    ("size", "refused"),
+    [(1, False), (1024, False), (1025, True), (16384, True), (0, True), (-1, True),
+     (True, True), ("30", True), (30.5, True), ([], True), (None, False)],
+)  # fmt: skip
+def test_disks_have_a_bound(size, refused):
+    here = site()
+    for provider, base, path in (
+        ("sagemaker", cloud_requests.approved(here), "ResourceConfig.VolumeSizeInGB"),
+        (
+            "vertex",
+            cloud_requests.approved_vertex(here),
+            "jobSpec.workerPoolSpecs.0.diskSpec.bootDiskSizeGb",
+        ),
+    ):
+        found = check(cloud_requests.change(base, (path, size)), provider)
+        assert [one.question for one in found] == ["limits"] * refused, provider
+        more = replace(here.rules, max_disk_gb=16384)
+        large = cloud_requests.change(base, (path, 16384))
+        assert cloud.findings(large, provider, more) == []
+
+
 def test_a_registry_is_a_folder_not_a_beginning():
     assert cloud.welcome("host/team/x@sha256:1", "host/team")
     assert not cloud.welcome("host/team2/x@sha256:1", "host/team")
@@ -595,8 +619,6 @@ def test_messages(tmp_path, capsys):
 
 
 def test_an_excerpt_says_how_much_it_leaves_out():
-    from securetrain.cloud_command import excerpt
-
     assert excerpt(["a", "b"], most=2) == "a\nb"
     assert excerpt(["a", "b", "c"], most=2) == "a\nb\n… and 1 more"
     assert max(map(len, excerpt(["word " * 40]).splitlines())) <= 96
@@ -610,6 +632,7 @@ def test_wrong_use(tmp_path, capsys):
         ["check", "--account", "12", job],
         ["check", "--bucket", "s3 x", job],
         ["check", "--max-hours", "0", job],
+        ["check", "--max-disk-gb", "0", job],
         ["check", "--bucket", "s3://x", job],
         ["check", "--bucket", "x/y", job],
         ["check", "--project", "projects/x", job],
@@ -634,30 +657,3 @@ def test_the_command_writes_the_guard_and_loads_nothing_heavy(tmp_path):
     assert len("".join(ran.stdout.split())) < 5120, "AWS takes no longer ones"
     written = json.loads(ran.stdout[ran.stdout.index("{") :])
     assert written == cloud_guard.policy(cloud.Rules(frozenset((here.account,))))
-
-
-def test_as_a_hook_the_bad_commit_is_blocked(tmp_path):
-    here = site()
-
-    def git(*words):
-        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        return subprocess.run(
-            ["git", *who, *words], cwd=tmp_path, capture_output=True, text=True
-        )
-
-    assert git("init", "-q").returncode == 0
-    hook = tmp_path / ".git" / "hooks" / "pre-commit"
-    hook.write_text(
-        "#!/bin/sh\ngit diff --cached --name-only -z -- '*.job.json' | xargs -0 "
-        f"{sys.executable} -m securetrain.cli cloud check {' '.join(flags(here))}\n"
-    )
-    hook.chmod(0o755)
-    write(tmp_path / "signs.job.json", cloud_requests.tutorial(here))
-    git("add", ".")
-    refused = git("commit", "-qm", "bad")
-    assert refused.returncode and "signs.job.json:" in refused.stderr
-    assert git("log", "--oneline").returncode, "the bad commit is in the history"
-    write(tmp_path / "signs.job.json", cloud_requests.approved(here))
-    git("add", ".")
-    passed = git("commit", "-qm", "good")
-    assert passed.returncode == 0, passed.stderr

@@ -1,6 +1,5 @@
 """`securetrain cluster` on files of another repository, and as a hook on a commit."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 
 from securetrain import (
     cli,
-    cluster_attacks,
     cluster_check,
     cluster_files,
     escalation,
@@ -51,126 +49,6 @@ def test_hardened_passes_and_can_do_its_work(capsys):
     assert [str(way.subject) for way in ways] == ["Group operators"]
 
 
-def test_every_change_is_seen_but_those_that_none_can_see():
-    for name in cluster_attacks.CHANGES:
-        try:
-            manifests = cluster_files.take(cluster_attacks.changed(name))
-            found = bool(cluster_check.findings(manifests))
-        except cluster_files.ClusterError:
-            found = True
-        assert found is (name not in cluster_attacks.PASSES), name
-
-
-def found(change):
-    """Return what is found in the hardened manifests after a change."""
-    objects = cluster_attacks.hardened()
-    change(objects)
-    manifests = cluster_files.take(objects)
-    return [str(one) for one in cluster_check.findings(manifests)]
-
-
-def policy(objects, name="train-reaches-store"):
-    return cluster_attacks.get(objects, "NetworkPolicy", name)["spec"]
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"podSelector": {}},
-        {"podSelector": {}, "policyTypes": ["Egress"]},
-        {
-            "podSelector": {"matchLabels": {"app": "train"}},
-            "policyTypes": ["Ingress", "Egress"],
-        },
-    ],
-)
-def test_what_starts_besides_must_be_held_as_well(spec):
-    def change(objects):
-        before = policy(objects, "deny-all")
-        before.clear()
-        before.update(spec)
-
-    (*_, last) = found(change)
-    assert "of every pod in training" in last or "no policy restricts" in last
-
-
-@pytest.mark.parametrize(
-    ("cidr", "outside"),
-    [
-        ("198.51.100.7/32", True),
-        ("0.0.0.0/1", True),
-        ("::/0", True),
-        ("2001:db8::/32", True),
-        ("8.0.0.0/5", True),
-        ("10.1.0.0/16", False),
-        ("fd00::/8", False),
-    ],
-)
-def test_address_blocks_that_are_nobodys_own(cidr, outside):
-    def change(objects):
-        policy(objects)["egress"].append({"to": [{"ipBlock": {"cidr": cidr}}]})
-
-    assert any("has addresses outside" in one for one in found(change)) is outside
-
-
-def test_exceptions_do_not_make_a_block_ours():
-    block = {"cidr": "0.0.0.0/0", "except": ["203.0.113.0/24", "169.254.0.0/16"]}
-
-    def change(objects):
-        policy(objects)["egress"].append({"to": [{"ipBlock": block}]})
-
-    assert "has addresses outside" in found(change)[0]
-
-
-@pytest.mark.parametrize("operator", ["Exists", "NotIn", "DoesNotExist"])
-def test_selectors_that_take_namespaces_of_any_name(operator):
-    key = netpol.NAME if operator != "DoesNotExist" else "closed"
-    one = {"key": key, "operator": operator}
-    one |= {"values": ["kube-system"]} if operator == "NotIn" else {}
-
-    def change(objects):
-        peer = policy(objects)["egress"][0]["to"][0]
-        peer["namespaceSelector"] = {"matchExpressions": [one]}
-
-    assert "of other names" in found(change)[0]
-
-
-def test_ingress_without_from():
-    def change(objects):
-        policy(objects, "deny-all")["ingress"] = [{}]
-
-    assert "from everywhere" in found(change)[0]
-
-
-def test_cluster_admin_is_given_to_somebody():
-    def change(objects):
-        one = cluster_attacks.get(objects, "RoleBinding", "operators-store-key")
-        one["roleRef"] |= {"kind": "ClusterRole", "name": "cluster-admin"}
-
-    assert "Group operators gets cluster-admin in training" in found(change)[0]
-
-
-def test_a_token_by_a_volume():
-    source = {"serviceAccountToken": {"path": "token"}}
-    volume = {"name": "t", "projected": {"sources": [source]}}
-
-    def change(objects):
-        pod = cluster_attacks.get(objects, "Job", "train")["spec"]["template"]["spec"]
-        pod["volumes"].append(volume)
-
-    assert "the volume t holds a token of" in found(change)[0]
-
-
-def test_secrets_of_other_namespaces():
-    def change(objects):
-        rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["watch"]}
-        cluster_attacks._role(objects, rule)
-        for one in objects[-2:]:
-            one["metadata"] = {"name": "trainer", "namespace": "kube-system"}
-
-    assert "can read the secrets of kube-system" in found(change)[0]
-
-
 def test_who(capsys):
     words = ["cluster", "who", "read", "secrets", "-n", "training"]
     assert cli.main([*words, str(CARELESS)]) == 1
@@ -187,17 +65,17 @@ def test_who(capsys):
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "says"),
     [
-        ["check", "no-such-folder"],
-        ["who", "read", "secret", "-n", "a", str(HARDENED)],
-        ["who", "read", "secrets", "-n", "a", "no-such-folder"],
-        ["who", "raed", "secrets", "-n", "training", str(HARDENED)],
+        (["check", "no-such-folder"], "expected a file or folder"),
+        (["who", "read", "secret", "-n", "a", str(HARDENED)], "unknown resource"),
+        (["who", "read", "secrets", "-n", "a", "no-such-folder"], "expected a file"),
+        (["who", "raed", "secrets", "-n", "training", str(HARDENED)], "unknown verb"),
     ],
 )
-def test_wrong_use(words, capsys):
+def test_wrong_use(words, says, capsys):
     assert cli.main(["cluster", *words]) == 2
-    assert "expected" in capsys.readouterr().err or "secret" in words
+    assert says in capsys.readouterr().err
 
 
 def test_a_path_named_twice(capsys):
@@ -258,51 +136,3 @@ def test_the_command_is_light():
     text += "assert not {'torch', 'IPython', 'numpy'} & set(sys.modules)"
     line = [sys.executable, "-c", text, "cluster", "check", str(HARDENED)]
     subprocess.run(line, check=True, capture_output=True, cwd=ROOT)
-
-
-def test_as_a_hook(tmp_path):
-    """pre-commit blocks the commit of careless manifests, and lets hardened pass."""
-    hook = f"""repos:
-  - repo: local
-    hooks:
-      - id: cluster
-        name: cluster
-        language: system
-        entry: {sys.executable} -m securetrain.cli cluster check k8s
-        files: ^k8s/
-        pass_filenames: false
-"""
-    (tmp_path / ".pre-commit-config.yaml").write_text(hook)
-    (tmp_path / "k8s").mkdir()
-    home = tmp_path / "home"
-    home.mkdir()
-    environment = os.environ | {
-        "HOME": str(home),
-        "PYTHONPATH": str(ROOT),
-        "PRE_COMMIT_HOME": str(home / "pre-commit"),
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@example.org",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@example.org",
-    }
-
-    def run(*words):
-        return subprocess.run(
-            words, cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-
-    assert run("git", "init", "-q").returncode == 0
-    install = run(sys.executable, "-m", "pre_commit", "install")
-    assert install.returncode == 0, install.stderr
-
-    def commit(source):
-        shutil.copy(source, tmp_path / "k8s" / "all.yaml")
-        run("git", "add", ".")
-        return run("git", "commit", "-qm", "manifests")
-
-    blocked = commit(CARELESS)
-    assert blocked.returncode != 0
-    assert "k8s/all.yaml:36: pods:" in blocked.stderr + blocked.stdout
-    passed = commit(HARDENED)
-    assert passed.returncode == 0, passed.stderr

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from securetrain import cluster_files
+from securetrain import cluster_files, cluster_schemas
 from securetrain.cluster_files import ClusterError
 
 POD = """apiVersion: v1
@@ -26,7 +26,7 @@ def test_a_pod_is_read_with_its_lines():
     (pod,) = cluster_files.parse(POD, "a.yaml")
     assert (pod.kind, pod.name, pod.namespace, pod.group) == ("Pod", "a", "n", "")
     assert pod.where("spec", "containers", 0, "image") == "a.yaml:6"
-    assert cluster_files.tool().startswith("kubernetes-validate ")
+    assert cluster_schemas.tool().startswith("kubernetes-validate ")
     assert cluster_files.parse(POD.replace("\n", "\r\n"))[0].name == "a"
 
 
@@ -122,14 +122,14 @@ def test_plain_data_is_judged_alike():
 
 def test_a_missing_tool_is_said(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "kubernetes_validate", None)
-    for cached in (cluster_files._schemas, cluster_files._definitions):
+    for cached in (cluster_schemas._schemas, cluster_schemas._definitions):
         cached.cache_clear()
-    cluster_files._validator.cache_clear()
+    cluster_schemas._validator.cache_clear()
     try:
-        with pytest.raises(cluster_files.NoTool, match="pip install"):
+        with pytest.raises(cluster_schemas.NoTool, match="pip install"):
             cluster_files.parse(POD)
     finally:
-        cluster_files._schemas.cache_clear()
+        cluster_schemas._schemas.cache_clear()
 
 
 def test_a_template_has_no_ephemeral_containers():

