@@ -62,7 +62,7 @@ class Rules:
 
     accounts: AWS account numbers; projects: Google Cloud project ids and numbers;
     registries: beginnings of image names that are welcome though not in our accounts
-    max_disk_gb: of each machine; what SageMaker's quota allows an account at first
+    max_disk_gb: of each machine; a bound of ours, as the services name none
     """
 
     accounts: frozenset[str] = frozenset()
