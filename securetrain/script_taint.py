@@ -83,10 +83,10 @@ class _Script:
         self.top = shell_words.read(text, depth)
         self.all = list(every(self.top))
         self.strange = dict(strange)
-        self.reads = next((how for c in self.all if (how := self.touched(c))), "")
+        self.reads = next(filter(None, map(self.reading, self.all)), "")
         if self.reads:
             words = [word for c in self.all for word in c.words]
-            names = {word.text.lower() for word in words}
+            names = {w.text.lower() for c in self.all for w in _named(c)}
             names |= {name for word in words for name in word.binds}
             for name in {n for word in words for n in word.used}:
                 if ALWAYS.fullmatch(name) or name in names:
@@ -103,12 +103,19 @@ class _Script:
                     if name and (how := self.strange_word(word)):
                         self.strange.setdefault(name[1].lower(), how)
                 self.written(command)
+                if loop := _loop(command):
+                    how = self.touched(command) or (
+                        "" if command.words[2:] else self.reads
+                    )
+                    self.strange |= (
+                        {loop: how} if how and loop not in self.strange else {}
+                    )
 
     def written(self, command: Command) -> None:
         """Add the files into which a command writes strange words."""
         name = command.words[0].text if command.words else ""
         if not (
-            self.touched(command) or self.fed(command) or name in CLOSES | {"exec"}
+            self.touched(command) or self.fed(command) or name in CLOSES | {"exec", ""}
         ):
             return
         aims = [word for sign, word in command.redirects if ">" in sign]
@@ -138,6 +145,15 @@ class _Script:
             return ""
         return next((how for c in inside if (how := self.touched(c))), "")
 
+    def reading(self, command: Command) -> str:
+        """Return the same, also for words that a program in quotes reads itself."""
+        how = self.touched(command)
+        if not how and any(base(word) in CODE for word in command.words):
+            own = {n: h for n, h in self.strange.items() if not h.startswith("$")}
+            texts = [word.text for word in command.parts()]
+            how = next((h for text in texts if (h := read_by(text, own))), "")
+        return how
+
     def first(self, words: list[Word]) -> str:
         """Return how strange words come into the first word that has some."""
         return next(filter(None, map(self.strange_word, words)), "")
@@ -155,7 +171,7 @@ class _Script:
             if sign.startswith("<") and (how := self.strange_word(word)):
                 return how
         for one in command.feeds:
-            closes = one.words and one.words[0].text in CLOSES
+            closes = not one.words or one.words[0].text in CLOSES
             if how := self.touched(one) or (self.reads if closes else ""):
                 return how
         return ""
@@ -269,3 +285,14 @@ class _Script:
         """Judge a script that is a word of this one."""
         inner = _Script(text, self.strange | more, self.files, self.depth + 1)
         return inner.verdict().code
+
+
+def _loop(command: Command) -> str:
+    """Return the variable of a `for`, "" for other commands."""
+    words = bare(command.words)
+    return words[1].text.lower() if len(words) > 1 and words[0].text == "for" else ""
+
+
+def _named(command: Command) -> list[Word]:
+    """Return a command's words, but for the variable of a `for`."""
+    return bare(command.words)[2:] if _loop(command) else command.words

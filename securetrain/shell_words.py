@@ -70,10 +70,14 @@ class _Reader:
     """Reads from the left; `place` is the next character."""
 
     def __init__(self, text: str, depth: int) -> None:
-        if depth > DEEPEST:
-            raise ShellError("a script nested too deeply")
         self.text, self.place, self.depth = text, 0, depth
+        self.deeper(0)
         self.open: list[tuple[Command, str, bool]] = []  # here-documents to come
+
+    def deeper(self, by: int) -> None:
+        self.depth += by
+        if self.depth > DEEPEST:
+            raise ShellError("a script nested too deeply")
 
     def at(self, text: str) -> bool:
         return self.text.startswith(text, self.place)
@@ -94,10 +98,11 @@ class _Reader:
             if sign in " \t\r":
                 self.place += 1
             elif sign == "#":
-                self.place = (self.text + "\n").find("\n", self.place)
+                self.until("\n")
+                self.place -= 1
             elif redirect:
                 self.redirect(now, redirect[0])
-            elif self.at("((") and not bare(now.words):
+            elif self.at("((") and _sum_comes(bare(now.words)):
                 now.sums.append(self.until("))"))
                 self.inner(now.sums[-1], word := Word())
                 now.words.append(word)
@@ -185,11 +190,13 @@ class _Reader:
         return word
 
     def array(self, word: Word) -> None:
+        self.deeper(1)
         for command in self.commands(closed=True):
             for one in command.words:
                 word.used += one.used
                 word.inside += one.inside
                 word.sums += one.sums
+        self.deeper(-1)
 
     def ansi(self, word: Word) -> None:
         end = re.compile(r"(?:[^'\\]|\\.)*", re.S).match(self.text, self.place).end()
@@ -249,6 +256,7 @@ class _Reader:
         head = re.compile(r"([!#]?)(\w+|[@*#?$!-])?").match(self.text, self.place)
         self.place = head.end()
         name, more, start = (head[2] or "").lower(), Word(), self.place
+        self.deeper(1)
         while self.place < len(self.text) and not self.at("}"):
             if self.at("'") or self.at('"'):
                 self.place += 1
@@ -257,6 +265,7 @@ class _Reader:
                     self.quoted(more)
             else:
                 self.filled(more)
+        self.deeper(-1)
         rest = self.text[start : self.place]
         self.place += 1
         if head[1] != "#":  # a length is a number
@@ -269,6 +278,11 @@ class _Reader:
         if rest.startswith(("=", ":=")):
             word.binds.append(name)
         word.text += f"${{{head[1]}{name}}}"
+
+
+def _sum_comes(words: list[Word]) -> bool:
+    """Say whether `((` is arithmetic here: alone, or the head of a `for`."""
+    return not words or [word.text for word in words] == ["for"]
 
 
 def bare(words: list[Word]) -> list[Word]:

@@ -4,6 +4,9 @@ Our runner runs the scripts for real with titles that leave a marker. So a case 
 hostile or honest because of what happened, not because we say so.
 """
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from workflow_cases import (
     HONEST_OUTPUTS,
@@ -21,6 +24,7 @@ from securetrain import runner, workflow_files, workflows
 from securetrain.runner import Event
 from securetrain.runner_actions import Host
 from securetrain.runner_shell import git
+from securetrain.workflow_files import WorkflowError
 
 
 def made(build, cases):
@@ -33,8 +37,12 @@ def made(build, cases):
 
 RUN = made(script, HOSTILE_SCRIPTS) | made(output, HOSTILE_OUTPUTS)
 RUN_SAFE = made(script, HONEST_SCRIPTS) | made(output, HONEST_OUTPUTS)
+LATER = Path(__file__).parent / "fixtures" / "later_workflows.toml"
+LATER = tomllib.loads(LATER.read_text("utf-8"))
 HOSTILE = RUN | {f"{name}, read": one for name, one in HOSTILE_WORKFLOWS.items()}
+HOSTILE |= {f"later: {name}": one for name, one in LATER["hostile"].items()}
 HONEST = RUN_SAFE | {f"{name}, read": one for name, one in HONEST_WORKFLOWS.items()}
+HONEST |= {f"later: {name}": one for name, one in LATER["honest"].items()}
 
 
 def titles(marker):
@@ -84,3 +92,26 @@ def test_a_hostile_workflow_is_found(name):
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_workflow_passes(name):
     assert [str(one) for one in found(HONEST[name])] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["$(" * 900, "${a" * 900, "A=(" * 900, "`" * 901, '"$(' * 900, "bash -c " * 900],
+)
+def test_a_script_that_is_nested_deeply_is_an_error_or_a_finding(text):
+    try:
+        found(workflow(script(text)))
+    except WorkflowError as error:
+        assert "nested too deeply" in str(error)
+
+
+def test_a_long_script_takes_no_long_time():
+    lines = "# a comment\necho $T | cat > f\n" * 4000
+    assert not found(workflow(script(lines)))
+    assert found(workflow(script(lines + "sh f")))
+
+
+def test_a_machine_that_varies_is_read_as_both_shells():
+    text = workflow(script("iex $env:T")).replace("ubuntu-24.04", "${{ matrix.os }}")
+    assert found(text)
+    assert not found(text.replace("iex", "echo"))
