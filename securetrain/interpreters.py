@@ -20,9 +20,24 @@ ALWAYS = re.compile(r"[\d*@_]|reply|mapfile|bash_rematch|optarg")
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh"}
 CODE = dict.fromkeys(SHELLS, "oO") | {"python": "WX", "python3": "WX", "node": "r"}
 CODE |= dict.fromkeys(("awk", "gawk", "mawk"), "vF") | dict.fromkeys(
-    ("perl", "ruby", "php", "lua", "sed", "pwsh", ".", "source", "trap", "parallel"), ""
+    (
+        "perl",
+        "ruby",
+        "php",
+        "lua",
+        "sed",
+        "pwsh",
+        ".",
+        "source",
+        "trap",
+        "parallel",
+        "npx",
+        "flock",
+        "script",
+    ),
+    "",
 )  # what takes a program, and its options that take a word of data
-WHOLE = {"eval", "ssh", "make", "su", "alias"}  # all that follows is code
+WHOLE = {"eval", "ssh", "make", "su", "alias", "watch"}  # all that follows is code
 WRAPS = {"sudo", "env", "command", "builtin", "exec", "nohup", "timeout", "xargs"}
 WRAPS |= {"nice", "time"}
 SAYS = {"echo", "printf", "grep"}
@@ -41,7 +56,7 @@ EVALUATES = re.compile(
     r"|\bos\.(?:system|popen)|\bsystem|getoutput|exec\.\w+|execSync|(?:cp|process)\W{0,4}\.exec)\s*\("
     + CONSTANT
     + r"|shell\s*[:=]\s*(?:true|['\"])|['\"](?:ba|z|da)?sh['\"]\s*,\s*['\"]-\w*c"
-    r"|\b(?:iex|Invoke-Expression|Invoke-Command|Start-Process)\b|\[scriptblock\]"
+    r"|\b(?:iex|Invoke-Expression|Invoke-Command|Start-Process|runpy|runIn\w+Context)\b|\[scriptblock\]"
     r"|\b(?:pwsh|powershell|cmd|bash)(?:\.exe)?\s+[-/]\w*c|(?:^|[;{|])\s*[&.]\s*\"?\$",
     re.I | re.M,
 )  # fmt: skip
