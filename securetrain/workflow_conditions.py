@@ -26,14 +26,19 @@ def asks_whose(file: File, name: str, behind: tuple[str, ...] = ()) -> bool:
         asked = [n for n in needed(job) if n in file.jobs and n not in behind]
         return any(asks_whose(file, n, (*behind, name)) for n in asked)
     tree = expressions.alone(job["if"]) if isinstance(job["if"], str) else None
-    left = [tree] if tree else []
-    while left:
-        tree = left.pop()
-        if tree[0] == "&&":
-            left += tree[1:]
-        elif tree[0] == "==" and {_spelled(tree[1]), _spelled(tree[2])} in OWN_RUN:
-            return True
-    return False
+    return bool(tree) and _asks(tree, True)
+
+
+def _asks(tree: expressions.Tree, truth: bool) -> bool:
+    """Say whether a condition can have this truth only for a run of our own."""
+    kind = tree[0]
+    if kind == "not":
+        return _asks(tree[1], not truth)
+    if kind in ("&&", "||"):  # both parts hold, or one of them does
+        both = any if (kind == "&&") == truth else all
+        return both(_asks(part, truth) for part in tree[1:])
+    asked = kind == ("==" if truth else "!=")
+    return asked and {_spelled(tree[1]), _spelled(tree[2])} in OWN_RUN
 
 
 def _spelled(tree: expressions.Tree) -> str:

@@ -11,35 +11,31 @@ its name says, no rule here can know.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from securetrain import expressions, injections
-from securetrain.workflow_conditions import asks_whose
+from securetrain import injections
 from securetrain.workflow_files import (
-    FOREIGN,
-    OPEN,
     File,
     Place,
     Step,
     WorkflowError,
     load,
 )
+from securetrain.workflow_rights import (
+    Found,
+    cache,
+    env_secrets,
+    permissions,
+    step_secrets,
+    strangers,
+    triggers,
+)  # fmt: skip
 
-RELEASES = {"release", "deployment", "registry_package"}
 COMMIT = re.compile(r"[^@\s]+@[0-9a-f]{40}")
 DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
-FETCHES = re.compile(
-    r"gh pr (?:checkout|diff)|FETCH_HEAD|\bgit\b[^\n|;]*"
-    r"\b(?:fetch|pull|checkout|merge|apply|clone)\b[^\n]*(?:pull/|\bhead\b|\$)", re.I
-)  # fmt: skip
-HOSTED = re.compile(r"(?:ubuntu|windows|macos)-[\w.-]+|.*\$\{\{.*", re.S)
-DOWNLOADS = re.compile(r"gh run download|downloadArtifact|actions/artifacts")
-CACHES = {"actions/cache", "actions/cache/save", "mozilla-actions/sccache-action"}
-SETS_UP = {"actions/setup-python", "actions/setup-node", "actions/setup-go"}
-SETS_UP |= {"actions/setup-java", "astral-sh/setup-uv"}
 RULES = {
     "injection": "a stranger's words become code",
     "trigger": "strangers start it, with our rights",
@@ -147,8 +143,6 @@ def is_workflow(path: str) -> bool:
 
 # --- The rules ---------------------------------------------------------------------
 
-Found = Iterator[tuple[str, Place, str]]
-
 
 def _findings(file: File, reviewed: Mapping[str, Collection[str]] | None) -> Found:
     for place, says in injections.find(file):
@@ -161,9 +155,9 @@ def _findings(file: File, reviewed: Mapping[str, Collection[str]] | None) -> Fou
         if str(runs.get("image", "")).startswith("docker://"):
             yield from _image(runs["image"][9:], ("runs", "image"))
         return
-    yield from _triggers(file)
-    yield from _permissions(file)
-    yield from _env_secrets(file.data.get("env"), ("env",), "every job")
+    yield from triggers(file)
+    yield from permissions(file)
+    yield from env_secrets(file.data.get("env"), ("env",), "every job")
     for name, job in file.jobs.items():
         yield from _job(file, name, job, reviewed)
 
@@ -175,7 +169,7 @@ def _job(
     reviewed: Mapping[str, Collection[str]] | None,
 ) -> Found:
     place = ("jobs", name)
-    yield from _env_secrets(job.get("env"), (*place, "env"), "every step")
+    yield from env_secrets(job.get("env"), (*place, "env"), "every step")
     if "uses" in job:
         yield from _pin(job["uses"], (*place, "uses"), reviewed)
         if job.get("secrets") == "inherit":
@@ -187,44 +181,11 @@ def _job(
         image = image.get("image") if isinstance(image, dict) else image
         if isinstance(image, str):
             yield from _image(image, (*place, *where))
-    yield from _strangers(file, name, job)
-    yield from _cache(file, name, job)
+    yield from strangers(file, name, job)
+    yield from cache(file, name, job)
     yield from _borrowed(file, name)
     for step in file.steps(name):
-        yield from _step_secrets(step, file.where(*step.place))
-
-
-def _triggers(file: File) -> Found:
-    for event in file.triggers():
-        place = ("on", event) if isinstance(file.data["on"], dict) else ("on",)
-        if event == "pull_request_target":
-            says = "pull_request_target runs with our secrets and a token that may "
-            yield "trigger", place, says + "write, for anybody's pull request"
-        if event == "workflow_run" and not all(asks_whose(file, n) for n in file.jobs):
-            says = "workflow_run runs with our rights after a run that anybody may "
-            says += "cause; ask for head_repository.full_name == github.repository"
-            yield "trigger", place, says
-
-
-def _permissions(file: File) -> Found:
-    top, foreign = file.data.get("permissions"), FOREIGN & set(file.triggers())
-    if top == "write-all":
-        yield "permissions", ("permissions",), "write-all: the token may do everything"
-    for scope, level in top.items() if isinstance(top, dict) else ():
-        if level == "write":
-            says = f"{scope}: write for every job; give it to the one that needs it"
-            yield "permissions", ("permissions", scope), says
-    for name, job in file.jobs.items():
-        own, place = job.get("permissions"), ("jobs", name, "permissions")
-        if own is None and top is None:
-            says = "no permissions: the token has whatever the repository's default is"
-            yield "permissions", ("jobs", name), says
-        if own == "write-all":
-            yield "permissions", place, "write-all: the token may do everything"
-        for scope, level in own.items() if isinstance(own, dict) else ():
-            if level == "write" and foreign:
-                says = f"{scope}: write in a workflow that a stranger can start"
-                yield "permissions", (*place, scope), says
+        yield from step_secrets(step, file.where(*step.place))
 
 
 def _pin(
@@ -272,85 +233,3 @@ def _credentials(step: Step) -> Found:
     if step.action == "actions/checkout" and kept != "false":
         says = "the token stays in .git/config, for every later step and archive; "
         yield "credentials", step.place, says + "set persist-credentials: false"
-
-
-def _secrets(text: Any, where: str) -> list[tuple[str, ...]]:
-    return [
-        path
-        for tree in injections.trees(str(text), where)
-        for path in expressions.names(tree)
-        if path[0] == "secrets" or path == ("github", "token")
-    ]
-
-
-def _env_secrets(env: Any, place: Place, who: str) -> Found:
-    if isinstance(env, str) and _secrets(env, str(place)):
-        yield "secret", place, f"a secret in the environment of {who}"
-    for name, text in env.items() if isinstance(env, dict) else ():
-        if _secrets(text, str(place)):
-            says = f"{name}: a secret in the environment of {who}"
-            yield "secret", (*place, name), f"{says}; give it to the one that needs it"
-
-
-def _step_secrets(step: Step, where: str) -> Found:
-    for path in _secrets(step.data.get("run"), where):
-        says = f"{'.'.join(path)} is copied into the script; hand it over in `env`"
-        yield "secret", (*step.place, "run"), says
-    given = [*step.inputs.values(), *(step.data.get("env") or {}).values()] if not (
-        isinstance(step.data.get("env"), str)) else [step.data["env"]]  # fmt: skip
-    if any(len(p) < 2 or p[1] == "*" for text in given for p in _secrets(text, where)):
-        yield "secret", step.place, "every secret at once goes to this step"
-
-
-def _strangers(file: File, name: str, job: Mapping[str, Any]) -> Found:
-    """Yield where a stranger's code or files meet our rights, or our machines."""
-    events = set(file.triggers())
-    runs_on = job.get("runs-on", [])
-    group = isinstance(runs_on, dict)
-    labels = [runs_on] if isinstance(runs_on, str) else runs_on
-    own = not all(isinstance(x, str) and HOSTED.fullmatch(x) for x in labels)
-    if (group or own) and events & OPEN:
-        says = "a stranger's code on a machine that keeps what it leaves behind"
-        yield "runner", ("jobs", name, "runs-on"), says
-    if not events & FOREIGN:
-        return
-    asked = asks_whose(file, name)
-    for step in file.steps(name):
-        given = " ".join(str(step.inputs.get(k, "")) for k in ("ref", "repository"))
-        fetched = step.action == "actions/checkout" and re.search(
-            r"\$\{\{|\bpull/", given
-        )
-        script = f"{step.data.get('run', '')} {step.inputs.get('script', '')}"
-        if (fetched or FETCHES.search(script)) and not asked:
-            says = "checks a stranger's commit out, in a job with our secrets and token"
-            yield "checkout", step.place, says
-        taken = step.action.endswith("download-artifact") and (
-            "run-id" in step.inputs or "run_id" in step.inputs
-            or not step.action.startswith("actions/")
-        )  # fmt: skip
-        if (taken or DOWNLOADS.search(script)) and not asked:
-            says = "takes files from a run that a stranger may have caused"
-            yield "artifact", step.place, says
-
-
-def _cache(file: File, name: str, job: Mapping[str, Any]) -> Found:
-    """Yield where a cache meets a release, or strangers write to ours."""
-    events = file.triggers()
-    rights = job.get("permissions", file.data.get("permissions"))
-    writes = [s for s, level in rights.items() if level == "write"] if isinstance(
-        rights, dict) else []  # fmt: skip
-    publishes = bool(RELEASES & set(events)) or bool(
-        {"contents", "packages", "id-token", "attestations"} & set(writes)
-    ) or "tags" in (events.get("push") or {})  # fmt: skip
-    for step in file.steps(name):
-        cached = step.action in CACHES or (
-            step.action in SETS_UP
-            and str(step.inputs.get("cache", step.inputs.get("enable-cache", "")))
-            not in ("", "false", "False")
-        )
-        if (cached or step.action == "actions/cache/restore") and publishes:
-            says = "a job that publishes starts from a cache that other runs can fill"
-            yield "cache", step.place, says
-        elif cached and FOREIGN & set(events):
-            says = "a run that a stranger starts can write our branch's cache"
-            yield "cache", step.place, says

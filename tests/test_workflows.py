@@ -172,6 +172,10 @@ def test_words_that_cannot_carry_code_pass(context):
         "- id: t\n  uses: some/action@" + SHA + "\n"
         "  with: {a: '${{ github.head_ref }}'}\n"
         "- run: echo ${{ steps.t.outputs.anything }}",
+        # a second line of the words is a second output
+        "- id: t\n  env: {T: '${{ github.event.issue.body }}'}\n  run: |\n"
+        '    echo "x=$T" >> $GITHUB_OUTPUT\n    echo "y=1" >> $GITHUB_OUTPUT\n'
+        "- run: echo ${{ steps.t.outputs.y }}",
         # in something else that is code
         "- uses: actions/github-script@" + SHA + "\n"
         "  with: {script: 'console.log(`${{ github.head_ref }}`)'}",
@@ -200,9 +204,6 @@ def test_words_that_take_a_longer_way(steps):
         "- id: t\n  env: {T: '${{ github.head_ref }}'}\n  run: |\n"
         '    if [ "$T" = x ]; then\n    echo "kind=fix" >> $GITHUB_OUTPUT\n    fi\n'
         "- run: echo ${{ steps.t.outputs.kind }}",
-        "- id: t\n  env: {T: '${{ github.head_ref }}'}\n  run: |\n"
-        '    echo "x=$T" >> $GITHUB_OUTPUT\n    echo "y=1" >> $GITHUB_OUTPUT\n'
-        "- run: echo ${{ steps.t.outputs.y }}",
         "- id: t\n  run: echo \"x=$GITHUB_HEAD_REF\" >> $GITHUB_OUTPUT\n"
         "- env: {X: '${{ steps.t.outputs.x }}'}\n  run: echo \"$X\"",
         "- env: {A: b}\n  run: eval \"echo $A\"",
