@@ -26,15 +26,6 @@ QUESTIONS = {
     "secrets": "what stands in it in clear",
     "limits": "how long may it run",
 }
-SETTING = {  # where each provider answers them
-    "who": ("RoleArn", "serviceAccount"),
-    "reach": ("EnableNetworkIsolation, VpcConfig", "network, pscInterfaceConfig"),
-    "keys": ("VolumeKmsKeyId, OutputDataConfig.KmsKeyId", "encryptionSpec.kmsKeyName"),
-    "image": ("TrainingImage", "imageUri"),
-    "data": ("S3Uri, S3OutputPath", "gs://, baseOutputDirectory"),
-    "secrets": ("Environment, HyperParameters", "env, args"),
-    "limits": ("StoppingCondition", "scheduling.timeout"),
-}
 DIGEST = re.compile(r"(?P<name>[^\s@]+)@sha256:[0-9a-f]{64}")
 PASSWORD = re.compile(  # a name of a file, or of a secret, is none
     r"(?i).*(passw(or)?ds?|passphrase|pwd|secret|credentials?)"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from securetrain import cloud, cloud_iam
+from securetrain import cloud
 from securetrain.cloud import Finding, Rules, get
 from securetrain.cloud_sagemaker import KEY
 
@@ -81,26 +81,6 @@ def theft(site: Any, region: str) -> dict[str, Call]:
         "start a job": ("sagemaker:CreateTrainingJob", job),
         "make a lasting key": ("iam:CreateAccessKey", f"arn:aws:iam::{account}:user/x"),
     }
-
-
-def role_findings(
-    policies: Sequence[Any],
-    needs: Mapping[str, Call],
-    thefts: Mapping[str, Call],
-    context: cloud_iam.Context,
-) -> list[str]:
-    """Return what a role may do and must not, and the other way round.
-
-    What cannot be told counts against the role either way. Raises ValueError for a
-    policy that AWS would not take.
-    """
-    wrong = []
-    for calls, wanted in ((needs, cloud_iam.ALLOW), (thefts, cloud_iam.DENY)):
-        for name, call in calls.items():
-            found = cloud_iam.decide(*call, context, policies)
-            if found.verdict != wanted:
-                wrong.append(f"{name}: {found.verdict} ({found.why})")
-    return wrong
 
 
 def bucket_findings(state: Mapping[str, Any], rules: Rules) -> list[Finding]:

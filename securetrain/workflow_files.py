@@ -140,11 +140,6 @@ def read(content: str | bytes, source: str = "input") -> File:
         raise WorkflowError(str(error)) from None
 
 
-def from_data(data: Any, source: str = "workflow") -> File:
-    """Return a workflow from plain data; its lines are all 1. Raises WorkflowError."""
-    return _checked(Document(data, source, {(): 1}))
-
-
 def _one(documents: list[Document], source: str) -> File:
     if len(documents) != 1:
         why = f"expected one document, found {len(documents)}"
