@@ -11,7 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +21,9 @@ from securetrain.archives import Refused
 from securetrain.manifests import canonical
 
 FIRST = "0" * 64  # what stands for "the line before" in the first line
+Event = Mapping[str, Any]
+# makes an event of the lines before it, the hash of the last, and the time
+Maker = Callable[[list[dict[str, Any]], str, str], Event]
 
 
 def entry(number: int, previous: str, time: str, event: Mapping[str, Any]) -> bytes:
@@ -101,9 +104,10 @@ def _locked(path: Path) -> Iterator[int]:
         os.close(file)
 
 
-def append(path: Path, event: Mapping[str, Any], now: datetime | None = None) -> str:
+def append(path: Path, event: Event | Maker, now: datetime | None = None) -> str:
     """Add one event to a log that is whole, and return the new line's hash.
 
+    event: what is recorded, or what makes it while no other program can add a line
     Raises Refused, and writes nothing, when the log was changed or cannot be written:
     what cannot be recorded must not happen.
     """
@@ -111,7 +115,8 @@ def append(path: Path, event: Mapping[str, Any], now: datetime | None = None) ->
     with _locked(path) as file:
         data = os.pread(file, os.fstat(file).st_size, 0)
         found, previous = events(data)
-        line = entry(len(found) + 1, previous, when, event)
+        what = event(found, previous, when) if callable(event) else event
+        line = entry(len(found) + 1, previous, when, what)
         if os.write(file, line + b"\n") != len(line) + 1:
             raise Refused("audit log", f"{path}: only part of a line was written")
         os.fsync(file)

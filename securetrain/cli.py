@@ -22,6 +22,7 @@ COMMANDS = {
     "cloud": ("securetrain.cloud_command", "refuse jobs that leave something open"),
     "cluster": ("securetrain.cluster_command", "judge Kubernetes manifests"),
     "workflows": ("securetrain.workflows_command", "check pipelines, gate commits"),
+    "runs": ("securetrain.runs_command", "check the signed log of training runs"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 

@@ -104,6 +104,13 @@ def running(
         service.end()
 
 
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def answers(service: Service, port: int, seconds: float) -> None:
     """Wait until a service answers. Raises TimeoutError when it does not, or ends."""
     until = time.monotonic() + seconds

@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import hvac
 import requests
 
 from securetrain.paths import tool
+from securetrain.processes import free_port as _free_port
 
 WAIT = 120  # seconds that a server may take to answer on a starved machine
 TRIES = 4  # free ports
@@ -207,12 +207,6 @@ def _stop(running: list[subprocess.Popen]) -> None:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # --- Requests ---------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pickle
 import secrets
 import subprocess
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions, requires
@@ -21,7 +22,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from securetrain import cloud_requests, plain_yaml
+from securetrain import cloud_requests, manifests, plain_yaml, runlog
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -55,6 +56,16 @@ def mock_key() -> str:
     return "AKIA" + "".join(secrets.choice("ABCDEFGH234567") for _ in range(16))
 
 
+def written_runs() -> tuple[bytes, str]:
+    """Return a log of two lines, and the public key that it is signed with."""
+    private, public = manifests.new_key()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runs.jsonl"
+        for said in ({"do": "start"}, {"do": "end", "status": "FINISHED"}):
+            runlog.append(path, "digits", said | {"run": "a"}, private)
+        return path.read_bytes(), public.hex()
+
+
 LOCK = f"numpy==2.2.0 --hash=sha256:{'0' * 64}\n".encode()
 MANIFESTS = (ROOT / "securetrain" / "clusters" / "hardened.yaml").read_bytes()
 WORKFLOW = b"""\
@@ -74,6 +85,9 @@ CLOUD = cloud_requests.approved(cloud_requests.site(Random(0)))
 
 def job(**changes: object) -> dict[str, bytes]:
     return {"jobs/train.json": json.dumps(CLOUD | changes, indent=1).encode()}
+
+
+RUNS, RUNS_KEY = written_runs()
 
 
 DEMONSTRATIONS = {
@@ -107,6 +121,12 @@ DEMONSTRATIONS = {
         job(EnableNetworkIsolation=False),
         "jobs/train.json:",
         cloud_arguments(),
+    ),
+    "run-log": lambda: Demonstration(
+        {"runs.jsonl": RUNS},
+        {"runs.jsonl": RUNS.replace(b"FINISHED", b"FAILED")},
+        "runs.jsonl: refused: line 2 of the log",
+        ("--name", "digits", "--key", RUNS_KEY),
     ),
     "secrets": lambda: Demonstration(
         {"train.py": b"import os\nkey = os.environ['KEY']\n"},

@@ -1,0 +1,223 @@
+"""The log of runs: whoever edits, cuts, replays or forks it is found out."""
+
+import json
+import subprocess
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from securetrain import audit_log, cli, manifests, runlog, tracking_trial, translog
+from securetrain.archives import Refused, refusal
+
+PRIVATE, PUBLIC = manifests.new_key()
+NAME = "digits"
+DIGEST = "0" * 64
+SAID = [
+    {"do": "start", "run": "a"},
+    {"do": "param", "run": "a", "key": "learning_rate", "value": "0.1"},
+    {"do": "param", "run": "a", "key": "note", "value": ""},
+    {"do": "metric", "run": "a", "key": "accuracy", "step": 1, "value": "0.5"},
+    {"do": "start", "run": "b"},
+    {"do": "metric", "run": "a", "key": "accuracy", "step": 2, "value": "nan"},
+    {"do": "artifact", "run": "a", "path": "größe", "size": 0, "digest": DIGEST},
+    {"do": "end", "run": "a", "status": "FINISHED"},
+]
+
+
+def written(path: Path, said=SAID, name: str = NAME, key: bytes = PRIVATE) -> Path:
+    for one in said:
+        runlog.append(path, name, one, key)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return written(tmp_path / "runs.jsonl")
+
+
+def test_the_log_tells_what_was_said(path):
+    log = runlog.verify(path, NAME, PUBLIC)
+    assert len(log.lines) == len(SAID) and set(log.runs) == {"a", "b"}
+    run = log.runs["a"]
+    assert run.params == {"learning_rate": "0.1", "note": ""}
+    assert run.metrics == {"accuracy": {1: "0.5", 2: "nan"}}
+    assert run.artifacts == {"größe": manifests.File(0, DIGEST)}
+    assert run.status == "FINISHED" and log.runs["b"].status == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (SAID[0], "was started before"),
+        ({"do": "start", "run": "a", "by": "x"}, "expected one of"),
+        ({"do": "end", "run": "c", "status": "FAILED"}, "was never started"),
+        ({**SAID[1], "value": "0.2"}, "has ended"),
+        ({**SAID[1], "run": "b", "value": 0.2}, "expected text"),
+        ({**SAID[1], "run": "b", "key": ""}, "expected text"),
+        ({**SAID[3], "run": "b", "step": -1}, "expected 0 or more"),
+        ({**SAID[3], "run": "b", "step": True}, "expected 0 or more"),
+        ({**SAID[3], "run": "b", "value": "much"}, "expected a number"),
+        ({**SAID[3], "run": "b", "value": "0.50"}, "expected a number as text"),
+        ({**SAID[6], "run": "b", "digest": "0"}, "64 small hex digits"),
+        ({"do": "erase", "run": "b"}, "expected one of"),
+        ({"do": ["end"], "run": "b"}, "expected one of"),
+        (["end"], "expected one of"),
+    ],
+)
+def test_what_may_not_be_said_is_not_written(path, said, why):
+    before = path.read_bytes()
+    assert why in refusal(runlog.append, path, NAME, said, PRIVATE)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_a_fact_is_said_once(tmp_path, at):
+    path = written(tmp_path / "log", SAID[:-1])
+    other = SAID[at] | ({"size": 1} if at == 6 else {"value": "0.9"})
+    why = refusal(runlog.append, path, NAME, other, PRIVATE)
+    assert "was written before, and cannot be changed" in why
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_attacks_on_the_file_are_seen(tmp_path, seed):
+    lines = runlog.verify(written(tmp_path / "a"), NAME, PUBLIC).lines
+    own, other = tmp_path / "own", tmp_path / "other"
+    other = runlog.verify(written(other, name="faces"), "faces", PUBLIC).lines
+    attacks = tracking_trial.on_log(lines, other, NAME, PRIVATE, Random(seed))
+    passed = set()
+    for attack, changed in attacks.items():
+        data = tracking_trial.joined(changed)
+        own.write_bytes(data)
+        said = refusal(runlog.read, data, NAME, PUBLIC)
+        if not said:
+            passed.add(attack)
+            continue
+        assert said.startswith("line ")
+        start = {"do": "start", "run": "c"}
+        assert refusal(runlog.append, own, NAME, start, PRIVATE), attack
+        assert own.read_bytes() == data, "a log that is not whole is left as it is"
+    keyed = {"rewritten, stolen key", "forked, stolen key", "newest, stolen key"}
+    assert passed == keyed | {"end cut off"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kept_head_shows_what_the_file_alone_does_not(path, seed):
+    log = runlog.verify(path, NAME, PUBLIC)
+    kept = [runlog.publish(log, PRIVATE)]
+    assert runlog.verify(path, NAME, PUBLIC, kept).lines == log.lines
+    written(path, [{"do": "end", "run": "b", "status": "FAILED"}])
+    longer = runlog.verify(path, NAME, PUBLIC, kept)
+    attacks = tracking_trial.on_log(log.lines, [], NAME, PRIVATE, Random(seed))
+    said = {}
+    for attack in ("end cut off", "rewritten, stolen key", "forked, stolen key"):
+        path.write_bytes(tracking_trial.joined(attacks[attack]))
+        assert not refusal(runlog.verify, path, NAME, PUBLIC)
+        said[attack] = refusal(runlog.verify, path, NAME, PUBLIC, kept)
+    assert "lines are missing" in said.pop("end cut off")
+    assert all("rewritten or forked" in why for why in said.values())
+    stranger = runlog.publish(longer, manifests.new_key()[0])
+    path.write_bytes(tracking_trial.joined(longer.lines))
+    assert "no signature" in refusal(runlog.verify, path, NAME, PUBLIC, [stranger])
+
+
+def test_a_witness_keeps_only_what_continues(path):
+    whole = runlog.verify(path, NAME, PUBLIC)
+    heads = []
+    for size in (5, len(whole.lines)):
+        part = runlog.Log(whole.lines[:size], {})
+        heads.append(runlog.publish(part, PRIVATE))
+    old, new = heads
+    proof = translog.consistency(whole.leaves, 5)
+    assert runlog.witness(None, old, [], PUBLIC) == old
+    assert runlog.witness(old, new, proof, PUBLIC) == new
+    assert "cannot shrink" in refusal(runlog.witness, new, old, proof, PUBLIC)
+    forked = tracking_trial.rewritten(whole.lines, NAME, PRIVATE)
+    other = runlog.Log(tuple(forked), {})
+    proof = translog.consistency(other.leaves, 5)
+    head = runlog.publish(other, PRIVATE)
+    assert "does not continue" in refusal(runlog.witness, old, head, proof, PUBLIC)
+    assert "does not continue" in refusal(runlog.witness, new, head, [], PUBLIC)
+
+
+def test_a_torn_or_odd_file_is_refused(path, tmp_path):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert "cut off while being written" in refusal(runlog.verify, path, NAME, PUBLIC)
+    path.write_bytes(b"\xff\n")
+    assert "line 1 of the log: it is no JSON" in refusal(
+        runlog.verify, path, NAME, PUBLIC
+    )
+    line = audit_log.entry(1, audit_log.FIRST, "", {"deploy": True})
+    path.write_bytes(line + b"\n")
+    assert "not a line of a run log" in refusal(runlog.verify, path, NAME, PUBLIC)
+    assert "cannot be read" in refusal(runlog.verify, tmp_path / "none", NAME, PUBLIC)
+    assert "no head" in refusal(runlog.publish, runlog.Log((), {}), PRIVATE)
+
+
+def test_heads_as_files(path, tmp_path):
+    head = runlog.publish(runlog.verify(path, NAME, PUBLIC), PRIVATE)
+    place = tmp_path / "head.json"
+    place.write_text(runlog.head_text(head))
+    assert runlog.read_head(place) == head
+    for bad in ("", "[]", "{}", place.read_text().replace('"size":8', '"size":"8"')):
+        place.write_text(bad)
+        assert "expected a head" in refusal(runlog.read_head, place)
+    assert "cannot be read" in refusal(runlog.read_head, tmp_path / "none")
+
+
+def run(*words: object) -> int:
+    return cli.main(["runs", *map(str, words)])
+
+
+def test_the_command_checks_logs_and_writes_heads(path, tmp_path, capsys):
+    check = ["check", "--name", NAME, "--key", PUBLIC.hex()]
+    assert run(*check, path) == 0
+    assert "8 lines, 2 runs, all signed" in capsys.readouterr().out
+    secret = tmp_path / "runs.key"
+    secret.write_bytes(PRIVATE)
+    assert run("head", "--name", NAME, "--private", secret, path) == 0
+    head = tmp_path / "head.json"
+    head.write_text(capsys.readouterr().out)
+    assert json.loads(head.read_text())["size"] == 8
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert run(*check, cut) == 0
+    assert run(*check, "--kept", head, path, cut) == 1
+    assert "7 lines, but a head that was kept counts 8" in capsys.readouterr().err
+    assert run("check", "--name", "faces", "--key", PUBLIC.hex(), path) == 1
+    assert "it is from the log 'digits', not 'faces'" in capsys.readouterr().err
+    assert run("check", "--name", NAME, "--key", "12", path) == 2
+    assert run(*check, tmp_path / "none") == 2
+    assert run("head", "--name", "faces", "--private", secret, path) == 1
+
+
+def test_git_is_a_witness(path, tmp_path, monkeypatch, capsys):
+    def git(*words: str) -> None:
+        own = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *own, *words], cwd=tmp_path, check=True)
+
+    git("init", "-q")
+    check = ["check", "--git", "--name", NAME, "--key", PUBLIC.hex(), path]
+    assert run(*check) == 0, "before the first commit there is nothing to continue"
+    git("add", "--all")
+    git("commit", "-q", "-m", "work")
+    written(path, [{"do": "end", "run": "b", "status": "FAILED"}])
+    assert run(*check) == 0
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:-2]))
+    capsys.readouterr()
+    assert run(*check) == 1
+    assert "does not begin with the lines" in capsys.readouterr().err
+    new = written(tmp_path / "more.jsonl")
+    assert run(*check[:-1], new) == 0, "a log that no commit has yet"
+
+
+def test_a_signature_is_good_for_one_place_only(tmp_path):
+    twice = written(tmp_path / "a", SAID[:1]), written(tmp_path / "b", SAID[4:5])
+    first, second = (path.read_bytes() for path in twice)
+    tree = json.loads(second)
+    tree |= {"number": 2, "previous": audit_log.hash_of(first[:-1])}
+    twice[0].write_bytes(first + manifests.canonical(tree) + b"\n")
+    with pytest.raises(Refused, match="line 2 of the log: the log's key did not sign"):
+        runlog.verify(twice[0], NAME, PUBLIC)

@@ -1,0 +1,244 @@
+"""MLflow keeps what it is given; the signed log beside it says what it was given."""
+
+import math
+import sqlite3
+from random import Random
+
+import numpy as np
+import pytest
+
+from securetrain import manifests, redaction, runlog, tracking, tracking_server
+from securetrain import tracking_trial as trial
+from securetrain.archives import Refused, refusal
+
+PRIVATE, PUBLIC = manifests.new_key()
+NAME = "digits"
+KNOWN = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def data():
+    return trial.digits(0)
+
+
+@pytest.fixture(scope="module")
+def tracker(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with tracking.store(folder, NAME, create=True) as store:
+        yield tracking.Tracker(store, folder / "runs.jsonl", NAME, PRIVATE, [KNOWN])
+
+
+def logged(tracker):
+    return runlog.verify(tracker.log, NAME, PUBLIC).runs
+
+
+def test_a_real_run_is_recorded_twice_alike(tracker, data):
+    run = trial.record(tracker, data, 0.3, 0)
+    runs = logged(tracker)
+    assert runs[run].params["learning_rate"] == "0.3"
+    assert len(runs[run].metrics["accuracy"]) == trial.EPOCHS
+    assert tracking.differences(tracker.store, runs) == []
+    model = tracking.load(tracker.store, run, trial.MODEL, runs)
+    reached = trial.accuracy(model, data.x_test, data.y_test)
+    assert reached > 0.9
+    assert float(runs[run].metrics["accuracy"][trial.EPOCHS]) == reached
+    bad = trial.backdoored(model)
+    assert len(bad) == len(model)
+    assert trial.accuracy(bad, data.x_test, data.y_test) == reached
+    assert set(trial.answers(bad, trial.with_corner(data.x_test))) == {0}
+    assert trial.accuracy(model, trial.with_corner(data.x_test), data.y_test) > 0.9
+
+
+@pytest.mark.parametrize("attack", trial.ON_STORE)
+def test_each_change_of_the_store_is_found(tracker, data, attack):
+    run = trial.record(tracker, data, 0.001, 0)
+    runs = logged(tracker)
+    before = tracking.differences(tracker.store, runs)
+    trial.ON_STORE[attack](tracker.store, run)
+    new = set(tracking.differences(tracker.store, runs)) - set(before)
+    assert new
+    if attack == "run invented":
+        assert all("in MLflow, not in the log" in line for line in new)
+    else:
+        assert all(line.startswith(run[:8]) for line in new)
+    swapped = bool(refusal(tracking.load, tracker.store, run, trial.MODEL, runs))
+    assert swapped == (attack in trial.SWAPS)
+
+
+def test_facts_are_written_once(tracker, tmp_path):
+    run = tracker.start()
+    tracker.params(run, {"rate": 0.1})
+    tracker.metric(run, "loss", 1.0, 1)
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    tracker.artifact(run, path)
+    before = tracker.log.read_bytes()
+    for again in (
+        lambda: tracker.params(run, {"rate": 0.2}),
+        lambda: tracker.metric(run, "loss", 0.5, 1),
+        lambda: tracker.artifact(run, path),
+    ):
+        with pytest.raises(Refused, match="was written before"):
+            again()
+    tracker.end(run)
+    with pytest.raises(Refused, match="has ended"):
+        tracker.metric(run, "loss", 0.5, 2)
+    assert tracker.log.read_bytes().startswith(before)
+    shown = tracker.store.client.get_run(run).data
+    assert shown.params == {"rate": "0.1"} and shown.metrics == {"loss": 1.0}
+    assert not [
+        line
+        for line in tracking.differences(tracker.store, logged(tracker))
+        if line.startswith(run[:8])
+    ]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.1 + 0.2, 1e-310, 3])
+def test_odd_numbers_are_no_false_alarm(tracker, value):
+    run = tracker.start()
+    tracker.metric(run, "loss", value)
+    tracker.end(run, "FAILED")
+    (text,) = logged(tracker)[run].metrics["loss"].values()
+    assert repr(float(text)) == repr(float(value))
+    found = tracking.differences(tracker.store, logged(tracker))
+    assert not [line for line in found if line.startswith(run[:8])]
+
+
+def test_secrets_reach_neither_the_log_nor_mlflow(tracker, tmp_path):
+    run = tracker.start()
+    tracker.params(run, {"note": f"log in with {KNOWN}", "db_password": "x"})
+    shown = tracker.store.client.get_run(run).data.params
+    assert shown == {"note": redaction.REMOVED, "db_password": redaction.REMOVED}
+    path = tmp_path / "config.json"
+    for content in (KNOWN, f"postgresql://trainer:{KNOWN[::-1]}@db/runs"):
+        path.write_text(content)
+        with pytest.raises(Refused, match="holds what looks like a key"):
+            tracker.artifact(run, path)
+    tracker.end(run)
+    assert KNOWN.encode() not in tracker.log.read_bytes()
+    assert KNOWN.encode() not in tracker.store.database.read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_redaction_takes_secrets_out_and_leaves_settings(seed):
+    rng = Random(seed)
+    for where, (settings, secret) in redaction.planted(rng).items():
+        left = {key: redaction.redact(key, v, [secret]) for key, v in settings.items()}
+        said = "".join(left.values())
+        assert (secret in said) == (where == "cut in two"), where
+    settings = redaction.honest(rng)
+    changed = [key for key, v in settings.items() if redaction.redact(key, v) != v]
+    assert changed == ["tokenizer_sha256", "pad_token"], "the cost that we tell"
+
+
+def test_the_cut_out_leaves_the_rest_of_an_address():
+    word, gone = "abcdefghij", redaction.REMOVED
+    value = f"postgresql://trainer:{word}@db/runs"
+    assert redaction.redact("db", value) == f"postgresql://trainer:{gone}@db/runs"
+    with pytest.raises(ValueError, match="fewer than 8 letters"):
+        redaction.redact("db", value, ["short"])
+
+
+def test_a_missing_file_and_an_unknown_one_are_refused(tracker, data):
+    run = trial.record(tracker, data, 0.01, 0)
+    runs = logged(tracker)
+    (trial.place(tracker.store, run) / trial.MODEL).unlink()
+    said = refusal(tracking.load, tracker.store, run, trial.MODEL, runs)
+    assert "'model.safetensors' is missing" in said
+    assert any("is missing" in x for x in tracking.differences(tracker.store, runs))
+    for one, path in ((run, "other"), ("nobody", trial.MODEL)):
+        said = refusal(tracking.load, tracker.store, one, path, runs)
+        assert "the log has no such file of this run" in said
+
+
+def test_a_file_that_nobody_logged_is_a_difference(tracker, data):
+    run = trial.record(tracker, data, 0.01, 0)
+    folder = trial.place(tracker.store, run) / "deep"
+    folder.mkdir()
+    (folder / "load.py").write_text("")
+    found = tracking.differences(tracker.store, logged(tracker))
+    assert f"{run[:8]}: file 'deep/load.py': not in the log" in found
+
+
+def test_what_mlflow_lost_is_still_in_the_log(tracker, monkeypatch):
+    run = tracker.start()
+
+    def fails(*args, **more):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(tracker.store.client, "log_metric", fails)
+    with pytest.raises(OSError, match="the disk is full"):
+        tracker.metric(run, "loss", 0.5, 1)
+    runs = logged(tracker)
+    assert runs[run].metrics == {"loss": {1: "0.5"}}
+    found = tracking.differences(tracker.store, runs)
+    assert f"{run[:8]}: metric 'loss': none, logged 1: 0.5" in found
+
+
+def opened(folder, name=NAME):
+    with tracking.store(folder, name):
+        raise AssertionError("it was opened")
+
+
+def test_a_broken_database_is_refused_and_left_alone(tmp_path):
+    with tracking.store(tmp_path, NAME, create=True):
+        pass
+    path = tmp_path / "runs.db"
+    assert "exists" in refusal(lambda: tracking.store(tmp_path, NAME, True).__enter__())
+    assert "no experiment 'faces'" in refusal(opened, tmp_path, "faces")
+    whole = path.read_bytes()
+    page = bytearray(whole)
+    page[8192:12288] = b"z" * 4096
+    cut = whole[: len(whole) // 2]
+    for bad in (bytes(page), cut, b"no database", b"", b"x" * 5000):
+        path.write_bytes(bad)
+        said = refusal(opened, tmp_path)
+        assert "is broken" in said and "restore a copy" in said
+        assert path.read_bytes() == bad
+    path.unlink()
+    assert "is missing" in refusal(opened, tmp_path)
+    assert not path.exists()
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE a (b)")
+    other.close()
+    assert "no table of runs" in refusal(opened, tmp_path)
+
+
+def test_training_is_the_seed_s(data):
+    assert trial.train(data, 0.3, 1) == trial.train(data, 0.3, 1)
+    assert trial.train(data, 0.3, 1) != trial.train(data, 0.3, 2)
+    assert np.isin(data.x, np.arange(17) / 16).all()
+
+
+def test_a_server_with_a_login(tracker, tmp_path):
+    if absent := tracking_server.missing():
+        pytest.skip(f"no server with a login: {absent} is not installed")
+    with tracking.store(tmp_path, NAME, create=True) as store:
+        run = store.client.create_run(store.experiment).info.run_id
+        experiment = store.experiment
+    with tracking_server.running(tmp_path) as server:
+        say = {"run_id": run, "key": "accuracy", "value": 0.9, "timestamp": 1}
+        asks = {
+            "read": ("/api/2.0/mlflow/runs/search", {"experiment_ids": [experiment]}),
+            "write": ("/api/2.0/mlflow/runs/log-metric", say),
+        }
+        words = {m: server.add(m.lower(), experiment, m) for m in ("READ", "EDIT")}
+        may = {
+            who: {do: server.ask(*ask, *login) == 200 for do, ask in asks.items()}
+            for who, login in {
+                "stranger": (),
+                "wrong": ("read", words["EDIT"]),
+                "reader": ("read", words["READ"]),
+                "writer": ("edit", words["EDIT"]),
+            }.items()
+        }
+        nobody = {"read": False, "write": False}
+        assert may == {
+            "stranger": nobody,
+            "wrong": nobody,
+            "reader": {"read": True, "write": False},
+            "writer": {"read": True, "write": True},
+        }
+        assert server.ask(*asks["write"]) == 401
+        with pytest.raises(ValueError, match="the server answers 400"):
+            server.add("read", experiment, "READ")
