@@ -253,8 +253,9 @@ def _run(store: Store, stored: StoredRun, facts: runlog.Run) -> Iterator[str]:
 def _facts(what: str, logged: Mapping, shown: Mapping) -> Iterator[str]:
     for key in logged.keys() | shown.keys():
         if logged.get(key) != shown.get(key):
-            values = f"{shown.get(key)!a}, logged {logged.get(key)!a}"
-            yield f"{what} {key!a}: {values}"
+            there = "none" if key not in shown else redaction.redact(key, shown[key])
+            values = f"{there!a}, logged {logged.get(key, 'none')!a}"
+            yield f"{what} {key!a}: {values}"  # it may go into a report: no secret
 
 
 def _kept(value: str) -> str:
