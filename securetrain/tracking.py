@@ -146,7 +146,7 @@ class Tracker:
         runlog.append(self.log, self.name, said, self.private_key)
 
     def start(self) -> str:
-        """Start a run and return its id, which MLflow draws."""
+        """Start a run and return its id, which MLflow draws: here it comes first."""
         run = self.store.client.create_run(self.store.experiment).info.run_id
         self._say("start", run)
         return run

@@ -253,7 +253,7 @@ def on_log(
         "lines swapped": [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]],
         "line replayed": [*lines[:at], *lines[at - 1 :]],
         "newest line edited": [*lines[:-1], edited(lines[-1])],
-        "rewritten, own key": rewritten(lines, name, own),
+        "rewritten, other key": rewritten(lines, name, own),
         "another log's lines": list(other),
         "end cut off": list(lines[:-cut]),
         "rewritten, stolen key": rewritten(lines, name, key),
