@@ -1,6 +1,6 @@
 """What training against attacks gains and costs, and what it does to poison.
 
-Twenty trainings a seed, so too many for a lesson. `securetrain claims --table
+Nineteen trainings a seed, so too many for a lesson. `securetrain claims --table
 robustness-poison` and `robustness-training` run them over several seeds and keep the
 numbers.
 """
@@ -19,7 +19,7 @@ from securetrain.training import Attack
 EPSILON = 16 / 255
 N_TRAIN, N_TEST, EPOCHS = 2000, 1000, 4
 TARGET = data.SIGN_NAMES.index("priority road")
-N_ATTACKED = 200
+N_ATTACKED = 100
 STICKERS = {"sticker on 1 %": 0.01, "on 2 %": 0.02, "on 5 %": 0.05, "on 10 %": 0.1}
 FLIPS = {  # share of the first sign's labels that say the second
     "40 % of stop: priority road": ("stop", "priority road", 0.4),
@@ -41,7 +41,6 @@ def trainings(seed: int) -> dict[str, Attack | None]:
     seven = {"steps": 7, "step_size": EPSILON / 4, "rng": rng}
     return {
         "standard": None,
-        "FGSM": partial(robustness.fgsm, epsilon=EPSILON),
         "FGSM-RS": robustness.fast(EPSILON, seed),
         "PGD-7": partial(robustness.pgd, epsilon=EPSILON, **seven),
     }
@@ -59,7 +58,10 @@ def measure_training(seed: int) -> dict[str, dict[str, float]]:
 
 
 def withstood(model: nn.Module, test: tuple, seed: int) -> dict[str, float]:
-    """Return accuracy on clean speed limits and other signs, and under attacks."""
+    """Return accuracy on clean speed limits and other signs, and under attacks.
+
+    The worst case is that of the attacks with a gradient.
+    """
     x, y = test
     speeds = torch.isin(y, torch.tensor(SPEEDS))
     cells = {
@@ -68,6 +70,7 @@ def withstood(model: nn.Module, test: tuple, seed: int) -> dict[str, float]:
     }
     x, y = x[:N_ATTACKED], y[:N_ATTACKED]
     attacks = robustness.ladder(EPSILON, seed)
+    del attacks["square"]
     for name in ("FGSM", "PGD"):
         left = robustness.survives(model, x, y, attacks[name])
         cells[f"under {name}"] = left.float().mean().item()
