@@ -298,7 +298,7 @@ def test_the_table_has_attack_success_and_accuracy_of_both(monkeypatch):
     monkeypatch.setattr(robustness_tables, "N_TEST", 50)
     monkeypatch.setattr(robustness_tables, "EPOCHS", 1)
     monkeypatch.setattr(robustness_tables, "STICKERS", {"sticker": 0.1})
-    rows = robustness_tables.measure(0)
+    rows = robustness_tables.measure_poison(0)
     assert list(rows) == [
         "sticker",
         "mosaic within epsilon, 5 %",
