@@ -64,19 +64,23 @@ def check_few(lines: Collection[str]) -> None:
 
 
 def bars(
-    rates: Mapping[str, Mapping[str, float]], title: str, ax: Axes | None = None
+    rates: Mapping[str, Mapping[str, float]],
+    title: str,
+    ax: Axes | None = None,
+    roles: Mapping[str, str] | None = None,
 ) -> Axes:
     """Show rates as grouped bars with their numbers.
 
     rates: group on the axis -> {"clean" | "attacked" | "defended": rate in [0, 1]},
-    or any other series names, which take the three colours in order
+    or any other series names, which take the three colours in order, or those that
+    `roles` gives them
     """
     ax = new_axes(ax, title)
     series = list(dict.fromkeys(name for group in rates.values() for name in group))
     width = 0.8 / len(series)
-    roles = list(COLOURS)
+    known = dict(roles or {}) | {role: role for role in COLOURS}
     for i, name in enumerate(series):
-        role = name if name in COLOURS else roles[i % len(roles)]
+        role = known.get(name, list(COLOURS)[i % len(COLOURS)])
         groups = [g for g in rates if name in rates[g]]
         at = [
             list(rates).index(g) + (i - (len(series) - 1) / 2) * width for g in groups

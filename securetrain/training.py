@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +15,9 @@ from securetrain.models import small_resnet
 BATCH = 64
 SHIFT = 1  # pixels by which each batch is moved, at most
 
+# model, images (N, C, H, W) and labels (N,) in; images out
+Attack = Callable[[nn.Module, Tensor, Tensor], Tensor]
+
 
 def train(
     x: Tensor,
@@ -22,10 +27,12 @@ def train(
     epochs: int = 3,
     classes: int = 10,
     progress: bool = True,
+    attack: Attack | None = None,
 ) -> nn.Module:
     """Return a small residual network trained on images `x` with labels `y`.
 
     x: (N, C, 32, 32) in [0, 1]; y: (N,) in 0..classes-1; at least one batch of 64
+    attack: moves each batch against the model as it is, before the model learns it
     Raises ValueError for wrong shapes, types, ranges or labels.
     Source: Muon for the kernels, Jordan et al. 2024; settings after airbench,
     Jordan 2024, arXiv:2404.00498.
@@ -48,6 +55,8 @@ def train(
             image = F.pad(x[batch], (SHIFT,) * 4, mode="replicate")
             image = image[:, :, top : top + x.shape[2], left : left + x.shape[3]]
             image = image.contiguous(memory_format=torch.channels_last)
+            if attack:
+                image = attack(model, image, y[batch])
             loss = F.cross_entropy(model(image), y[batch], label_smoothing=0.1)
             for optimiser in optimisers:
                 for group in optimiser.param_groups:

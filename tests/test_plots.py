@@ -80,6 +80,13 @@ def test_bars_name_and_number_each_rate_in_its_role_colour():
     assert ax.get_legend() and ax.get_ylim()[0] == 0
 
 
+def test_bars_take_the_roles_they_are_given():
+    rates = {"a": {"plain": 0.5, "hardened": 0.7}}
+    ax = plots.bars(rates, "t", roles={"plain": "attacked", "hardened": "defended"})
+    found = [colors.to_hex(bars[0].get_facecolor()) for bars in ax.containers]
+    assert found == [plots.ATTACKED, plots.DEFENDED]
+
+
 def test_bars_of_one_series_need_no_legend():
     assert plots.bars({"a": {"rate": 0.5}}, "t").get_legend() is None
 

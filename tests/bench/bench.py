@@ -1,7 +1,8 @@
 """What the course costs on this machine: `make bench`.
 
 Prints, and writes to build/bench.json: images a second, one training of the standard
-model, our detectors beside a peer's, each notebook, and grading beside stock nbgrader.
+model, training against attacks beside it, our detectors and attacks beside a peer's,
+each notebook, and grading beside stock nbgrader.
 Nothing here passes or fails.
 """
 
@@ -21,7 +22,7 @@ import torch
 from throughput import compare
 from timing import once, side_by_side
 
-from securetrain import data, execution, metrics, training
+from securetrain import data, execution, metrics, robustness_tables, training
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
@@ -65,6 +66,29 @@ def standard_training(seeds: tuple[int, ...] = (0, 1, 2)) -> list[dict]:
     return runs
 
 
+def hardening(n: int = 2000) -> dict:
+    """Time training against attacks beside plain training, one epoch of `n` signs."""
+    x, y = data.signs(n, 0)
+    spent = side_by_side(
+        {
+            name: partial(
+                training.train, x, y, 0, epochs=1, progress=False, attack=attack
+            )
+            for name, attack in robustness_tables.trainings(0).items()
+        },
+        repeats=3,
+    )
+    ratios = {}
+    for name, other in (
+        ("FGSM-RS", "standard"),
+        ("PGD-7", "standard"),
+        ("PGD-7", "FGSM-RS"),
+    ):
+        ratios[f"{name} / {other}"] = spent[name]["median"] / spent[other]["median"]
+        print(f"{ratios[f'{name} / {other}']:10.2f}  {name} / {other}: one epoch")
+    return {"ratios": ratios, "seconds": spent}
+
+
 def peers_python() -> Path | None:
     """Return the peers' Python: our packages seen through a path file, and theirs.
 
@@ -90,18 +114,35 @@ def peers_python() -> Path | None:
     return python
 
 
-def detectors() -> dict | None:
-    """Run detectors.py in the peers' environment and print its ratios."""
+def beside_peer(script: str) -> dict | None:
+    """Return the report of a script that runs in the peers' environment, or None."""
     python = peers_python()
     if python is None:
         return None
     done = subprocess.run(
-        [python, "-W", "ignore", HERE / "detectors.py"], stdout=subprocess.PIPE
+        [python, "-W", "ignore", HERE / script], stdout=subprocess.PIPE
     )
     if done.returncode:
-        print("\nNO COMPARISON: detectors.py failed, see above.\n")
+        print(f"\nNO COMPARISON: {script} failed, see above.\n")
         return None
-    report = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def attacks() -> dict | None:
+    """Run attacks.py beside the peer and print its ratio."""
+    report = beside_peer("attacks.py")
+    if report:
+        own, peer = (report["read right"][who] for who in ("own", "peer"))
+        print(f"\n{report['own / peer']:10.2f}  own / peer: PGD, 20 steps; ", end="")
+        print(f"read right {own:.3f}, {report['peer']} {peer:.3f}")
+    return report
+
+
+def detectors() -> dict | None:
+    """Run detectors.py beside the peer and print its ratios."""
+    report = beside_peer("detectors.py")
+    if report is None:
+        return None
     print(f"\nDetectors beside {report['peer']}, 4,000 signs (seconds: least, median)")
     for scope in ("given features", "end to end"):
         for name, times in report[scope].items():
@@ -135,7 +176,9 @@ def main() -> int:
     print(", ".join(f"{k} {v}" for k, v in report["machine"].items()), end="\n\n")
     report["images"] = images()
     report["training"] = standard_training()
+    report["hardening"] = hardening()
     report["detectors"] = detectors()
+    report["attacks"] = attacks()
     report["notebooks"] = notebooks()
     report["grading"] = compare()
     path = BUILD / "bench.json"
