@@ -358,7 +358,11 @@ def test_clients_ask_in_their_way(kind, trained):
     victim, x, _ = trained
     known, images = x[:600], x[600:1200]
     rng = torch.Generator().manual_seed(1)
-    honest = [serving_monitor.client("ordinary", images, 100, rng) for _ in range(8)]
+    honest = [
+        serving_monitor.client(one, images, 100, rng)
+        for one in serving_monitor.HONEST
+        for _ in range(8)
+    ]
     values = [serving_monitor.strangeness(one, known) for one in honest]
     low, high = serving_monitor.band(values)
     asked, labels = clients(kind, images, victim, 5)
