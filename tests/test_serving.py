@@ -2,13 +2,27 @@
 
 import json
 import socket
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from securetrain import data, metrics, models, serving, serving_monitor, training
-from securetrain.serving_client import JSON, listen, running
+from securetrain import (
+    cli,
+    data,
+    metrics,
+    models,
+    processes,
+    serving,
+    serving_monitor,
+    training,
+)
+from securetrain.serving_client import JSON, Running, listen, running
 from securetrain.serving_input import Refused, check_head, read_images
 from securetrain.serving_settings import MOST, faults, read, settings
 
@@ -272,6 +286,70 @@ def test_a_port_in_use_is_said_so():
         port = first.getsockname()[1]
         with pytest.raises(ValueError, match=f"port {port}: address already in use"):
             listen("127.0.0.1", port)
+
+
+# --- The command ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, model):
+    """Return a folder with settings, keys and weights that belong together."""
+    (tmp_path / "service.yaml").write_text(json.dumps(CLOSED))
+    digest = sha256(b"the key of ann").hexdigest()
+    (tmp_path / "keys.json").write_text(json.dumps({digest: "ann"}))
+    weights = {name: w.contiguous() for name, w in model.state_dict().items()}
+    save_file(weights, tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def command(folder):
+    weights = folder / "model.safetensors"
+    return ["serving", "run", f"{folder}/service.yaml", "--weights", f"{weights}"]
+
+
+def test_the_command_serves_a_model(folder, x, model):
+    line = [sys.executable, "-m", "securetrain.cli", *command(folder)]
+    root = str(Path(data.__file__).parents[1])
+    extra = {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    with processes.running(line, b"", environment=extra) as started:
+        until = time.monotonic() + 60
+        while "port " not in started.output and time.monotonic() < until:
+            time.sleep(0.05)
+        assert "port " in started.output, started.output
+        port = int(started.output.partition("port ")[2].split()[0])
+        service = Running(port, {"ann": "the key of ann"})
+        expected = {"labels": models.predict(model, x[:2]).tolist()}
+        assert service.ask(x[:2], "ann") == (200, expected)
+        assert service.ask(x[:2])[0] == 404  # no open service here
+
+
+def test_the_command_says_what_is_wrong(folder, capsys):
+    def says(*line):
+        return cli.main([*line]), "".join(capsys.readouterr())
+
+    assert says("serving", "check", f"{folder}/service.yaml")[0] == 0
+    with listen("127.0.0.1", 0) as first:
+        taken = json.dumps(CLOSED | {"port": first.getsockname()[1]})
+        (folder / "service.yaml").write_text(taken)
+        status, text = says(*command(folder))
+        assert status == 2 and "address already in use" in text
+    (folder / "service.yaml").write_text(json.dumps(CLOSED))
+    for content, wrong in {
+        "{": "not JSON",
+        "[" * 90_000: "not JSON",
+        "{}": "expected hashes of keys",
+        '{"ann": "key"}': "entry 1: expected a SHA-256",
+        json.dumps({"0" * 64: ""}): "entry 1: expected the client's name",
+    }.items():
+        (folder / "keys.json").write_text(content)
+        status, text = says(*command(folder))
+        assert status == 2 and wrong in text
+    (folder / "keys.json").unlink()
+    assert "expected a file of keys" in says(*command(folder))[1]
+    (folder / "service.yaml").write_text(json.dumps(CLOSED | {"images_a_day": 0}))
+    assert says(*command(folder))[0] == 1
+    assert says("serving", "check", f"{folder}/service.yaml")[0] == 1
+    assert says("serving", "check", f"{folder}/none.yaml")[0] == 2
 
 
 # --- Theft ----------------------------------------------------------------------------
