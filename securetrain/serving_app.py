@@ -5,6 +5,9 @@
 `start.json` has the settings, the file of weights and the number of an open socket.
 The guarded service answers under /predict, the open one under /open/predict, so that a
 lesson can ask both; it is served only where `open` is true.
+
+Not answered here: TLS, and clients who connect and say nothing, of whom `connections`
+fill the service. Both belong to a proxy in front of it.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def strangeness(x: Tensor, known: Tensor) -> float:
     return gaps.amin(1).median().item()
 
 
-def band(values: Sequence[float], widths: float = 3.0) -> tuple[float, float]:
+def band(values: Sequence[float], widths: float = 4.0) -> tuple[float, float]:
     """Return the range in which honest clients' values lie: mean and deviations.
 
     values: two honest clients' or more; widths: standard deviations to each side

@@ -24,6 +24,7 @@ from securetrain import (
 )
 from securetrain.serving_client import JSON, Running, listen, running
 from securetrain.serving_input import Refused, check_head, read_images
+from securetrain.serving_probe import noise, nonsense
 from securetrain.serving_settings import MOST, faults, read, settings
 
 CLOSED = {
@@ -154,6 +155,18 @@ def test_what_is_not_images_is_refused(status, sent):
     assert "seven" not in str(error.value)
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (5, 9)])
+def test_every_nonsense_of_the_probe_is_refused_and_only_nonsense_is(shape):
+    given = settings(CLOSED | {"shape": list(shape)})
+    for name, sent in nonsense(*shape).items():
+        with pytest.raises(Refused):
+            read_images(sent, given)
+            pytest.fail(f"{name} was read")
+    x = noise(4, shape, 0)
+    assert torch.equal(x, noise(4, shape, 0)) and x.shape == (4, 1, *shape)
+    assert read_images(body(x[:, 0].tolist()), given).shape == (4, 1, *shape)
+
+
 @pytest.mark.parametrize(
     ("status", "headers"),
     [
@@ -279,6 +292,21 @@ def test_requests_are_limited_before_their_bodies_are_read(model):
         found = [service.post("/predict", b"no", headers)[0] for _ in range(5)]
         assert found == [400, 400, 400, 429, 429]
         assert service.ask(torch.zeros(1, 1, 8, 8), "bob")[0] == 200
+
+
+def test_silent_connections_fill_the_service_until_they_go(model):
+    """A limit that the proxy in front must hold: uvicorn waits for heads for ever."""
+    given = settings(CLOSED | {"connections": 4})
+    with running(model, given, ("ann",)) as service:
+        x, place = torch.zeros(1, 1, 8, 8), ("127.0.0.1", service.port)
+        silent = [socket.create_connection(place) for _ in range(4)]
+        assert service.ask(x, "ann")[0] == 503
+        for connection in silent:
+            connection.close()
+        until = time.monotonic() + 20
+        while service.ask(x, "ann")[0] != 200 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert service.ask(x, "ann")[0] == 200
 
 
 def test_a_port_in_use_is_said_so():

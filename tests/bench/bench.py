@@ -1,7 +1,8 @@
 """What the course costs on this machine: `make bench`.
 
 Prints, and writes to build/bench.json: images a second, one training of the standard
-model, our detectors beside a peer's, each notebook, and grading beside stock nbgrader.
+model, our detectors beside a peer's, a guarded service beside a bare one, each
+notebook, and grading beside stock nbgrader.
 Nothing here passes or fails.
 """
 
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from serving_load import serving
 from throughput import compare
 from timing import once, side_by_side
 
@@ -136,6 +138,7 @@ def main() -> int:
     report["images"] = images()
     report["training"] = standard_training()
     report["detectors"] = detectors()
+    report["serving"] = serving()
     report["notebooks"] = notebooks()
     report["grading"] = compare()
     path = BUILD / "bench.json"
