@@ -15,8 +15,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -148,8 +151,16 @@ def run(app: Callable, listener: socket.socket, connections: int) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
+def end_with(parent: int) -> None:
+    """End this process once its parent is gone, as when a kernel is restarted."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
+
+
 def main() -> None:
-    """Serve both services, as standard input says."""
+    """Serve both services, as standard input says, until the parent ends."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     logging.getLogger("slowapi").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     start = json.load(sys.stdin)

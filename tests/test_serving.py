@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import sys
 import time
 from hashlib import sha256
@@ -307,6 +308,35 @@ def test_silent_connections_fill_the_service_until_they_go(model):
         while service.ask(x, "ann")[0] != 200 and time.monotonic() < until:
             time.sleep(0.05)
         assert service.ask(x, "ann")[0] == 200
+
+
+def test_the_service_ends_when_whoever_started_it_is_gone():
+    code = """
+import os
+from securetrain import models
+from securetrain.serving_client import running
+from securetrain.serving_settings import settings
+with running(models.small_resnet(0, 10, 1), settings(%r), ()) as service:
+    print("port", service.port, flush=True)
+    os._exit(1)
+"""
+    root = str(Path(data.__file__).parents[1])
+    found = subprocess.run(
+        [sys.executable, "-c", code % CLOSED],
+        env={"PYTHONPATH": root, "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    port, until = int(found.stdout.split()[1]), time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            break
+        time.sleep(0.1)
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), 1)
 
 
 def test_a_port_in_use_is_said_so():
