@@ -21,6 +21,7 @@ COMMANDS = {
     "dependencies": ("securetrain.dependencies_command", "check pins, list packages"),
     "cloud": ("securetrain.cloud_command", "refuse jobs that leave something open"),
     "cluster": ("securetrain.cluster_command", "judge Kubernetes manifests"),
+    "serving": ("securetrain.serving_command", "serve with closed settings only"),
     "workflows": ("securetrain.workflows_command", "check pipelines, gate commits"),
     "runs": ("securetrain.runs_command", "check the signed log of training runs"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),

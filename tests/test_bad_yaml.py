@@ -12,6 +12,7 @@ COMMANDS = {
     "cluster": ("cluster check", "cluster/pod.yaml"),
     "workflows": ("workflows check", ".github/workflows/train.yaml"),
     "cloud": ("cloud check", "job.yaml"),
+    "serving": ("serving check", "service.yaml"),
 }
 BAD = {
     "nothing": b"",
@@ -128,6 +129,19 @@ VpcConfig: {Subnets: [a], SecurityGroupIds: [b]}
 ResourceConfig: {InstanceCount: 1}
 """
     % (b"0" * 64),
+    "serving": b"""\
+shape: [8, 8]
+answers: label
+host: 127.0.0.1
+port: 8000
+keys: keys.json
+body_bytes: 65536
+body_seconds: 5
+images_at_once: 16
+requests_a_minute: 60
+images_a_day: 500
+connections: 16
+""",
 }
 VALUES = [b"null", b"true", b"-1", b"[]", b"{}", b"''", b"[[]]", b"{a: [{b: 1}]}"]
 

@@ -80,6 +80,19 @@ jobs:
       - run: echo "$TITLE"
 """
 INJECTED = WORKFLOW.replace(b'"$TITLE"', b"${{ github.event.pull_request.title }}")
+SERVICE = b"""\
+shape: [8, 8]
+answers: label
+host: 127.0.0.1
+port: 8000
+keys: keys.json
+body_bytes: 65536
+body_seconds: 5
+images_at_once: 16
+requests_a_minute: 60
+images_a_day: 500
+connections: 16
+"""
 CLOUD = cloud_requests.approved(cloud_requests.site(Random(0)))
 
 
@@ -127,6 +140,11 @@ DEMONSTRATIONS = {
         {"runs.jsonl": RUNS.replace(b"FINISHED", b"FAILED")},
         "runs.jsonl: refused: line 2 of the log",
         ("--name", "digits", "--key", RUNS_KEY),
+    ),
+    "service-settings": lambda: Demonstration(
+        {"deploy/service.yaml": SERVICE},
+        {"deploy/service.yaml": SERVICE.replace(b"127.0.0.1", b"0.0.0.0")},
+        "deploy/service.yaml:3: host: ",
     ),
     "secrets": lambda: Demonstration(
         {"train.py": b"import os\nkey = os.environ['KEY']\n"},

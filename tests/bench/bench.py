@@ -2,7 +2,7 @@
 
 Prints, and writes to build/bench.json: images a second, one training of the standard
 model, training against attacks beside it, our detectors and attacks beside a peer's,
-each notebook, and grading beside stock nbgrader.
+a guarded service beside a bare one, each notebook, and grading beside stock nbgrader.
 Nothing here passes or fails.
 """
 
@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from serving_load import serving
 from throughput import compare
 from timing import once, side_by_side
 
@@ -179,6 +180,7 @@ def main() -> int:
     report["hardening"] = hardening()
     report["detectors"] = detectors()
     report["attacks"] = attacks()
+    report["serving"] = serving()
     report["notebooks"] = notebooks()
     report["grading"] = compare()
     path = BUILD / "bench.json"

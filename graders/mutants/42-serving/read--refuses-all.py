@@ -1,0 +1,8 @@
+"""Refuses everything.
+
+says: honest images
+"""
+
+
+def read(body):
+    raise ValueError("no")

@@ -1,0 +1,10 @@
+"""Reads JSON and believes it.
+
+says: You accept
+"""
+
+import json
+
+
+def read(body):
+    return json.loads(body)["images"]
