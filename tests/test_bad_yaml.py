@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import cli
+from securetrain import alert_rules, cli
 
 COMMANDS = {
     "cluster": ("cluster check", "cluster/pod.yaml"),
     "workflows": ("workflows check", ".github/workflows/train.yaml"),
     "cloud": ("cloud check", "job.yaml"),
+    "alerts": ("alerts check", "rules.yaml"),
 }
 BAD = {
     "nothing": b"",
@@ -128,6 +129,7 @@ VpcConfig: {Subnets: [a], SecurityGroupIds: [b]}
 ResourceConfig: {InstanceCount: 1}
 """
     % (b"0" * 64),
+    "alerts": Path(alert_rules.__file__).with_name("training_alerts.yaml").read_bytes(),
 }
 VALUES = [b"null", b"true", b"-1", b"[]", b"{}", b"''", b"[[]]", b"{a: [{b: 1}]}"]
 

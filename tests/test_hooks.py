@@ -69,6 +69,7 @@ jobs:
       - run: echo "$TITLE"
 """
 INJECTED = WORKFLOW.replace(b'"$TITLE"', b"${{ github.event.pull_request.title }}")
+ALERTS = (ROOT / "securetrain" / "training_alerts.yaml").read_bytes()
 CLOUD = cloud_requests.approved(cloud_requests.site(Random(0)))
 
 
@@ -81,6 +82,11 @@ DEMONSTRATIONS = {
         {"requirements.lock": LOCK},
         {"requirements.lock": LOCK.partition(b" ")[0] + b"\n"},
         "requirements.lock:1: no-hash",
+    ),
+    "alert-rules": lambda: Demonstration(
+        {"alerts/training.yaml": ALERTS},
+        {"alerts/training.yaml": ALERTS.replace(b"monitor_score", b"monitor_scores")},
+        "alerts/training.yaml:6: nothing exports training_monitor_scores",
     ),
     "cluster": lambda: Demonstration(
         {"deploy/training.yaml": MANIFESTS},
