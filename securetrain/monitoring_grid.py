@@ -82,3 +82,21 @@ def _row(
                 median(NEVER if d is None else d for d in late)
             )
     return row
+
+
+def picture(
+    grid: dict[str, dict[str, list[float]]],
+) -> tuple[list[list[float]], list[list[str]]]:
+    """Return the table's rates, false alarms first, and the delays as notes.
+
+    grid: the table as the ledger has it, one value a seed
+    """
+    rates, notes = [], []
+    for row in grid.values():
+        mean = {name: sum(seeds) / len(seeds) for name, seeds in row.items()}
+        rates.append([v for name, v in mean.items() if not name.endswith(DELAY)])
+        late = [v for name, v in mean.items() if name.endswith(DELAY)]
+        both = zip(rates[-1][1:], late, strict=True)
+        says = [f"{value:.0f}" if rate >= 0.5 else "–" for rate, value in both]
+        notes.append(["a run", *says])
+    return rates, notes

@@ -143,6 +143,15 @@ def test_each_attack_changes_what_it_says_and_no_more(start):
     assert changed["easy company"][1] == 1
 
 
+def test_the_picture_shows_a_delay_only_where_most_runs_alarm():
+    row = {"clean: false alarms": [0.0, 0.1], "a: seen": [1.0, 0.5], "a: delay": [2, 4]}
+    rates, notes = monitoring_grid.picture(
+        {"x": row, "y": row | {"a: seen": [0.2, 0.0]}}
+    )
+    assert rates == [[0.05, 0.75], [0.05, 0.1]]
+    assert notes == [["a run", "3"], ["a run", "–"]]
+
+
 def test_an_alarm_before_the_change_is_no_detection():
     assert monitoring_grid.delay(None) is None
     assert monitoring_grid.delay(29) is None
