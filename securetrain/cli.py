@@ -19,6 +19,7 @@ COMMANDS = {
     "gate": ("securetrain.gate_command", "refuse models that must not be deployed"),
     "secrets": ("securetrain.secrets_command", "scan files, read an audit log"),
     "dependencies": ("securetrain.dependencies_command", "check pins, list packages"),
+    "alerts": ("securetrain.alerts_command", "refuse alert rules that cannot fire"),
     "cloud": ("securetrain.cloud_command", "refuse jobs that leave something open"),
     "cluster": ("securetrain.cluster_command", "judge Kubernetes manifests"),
     "serving": ("securetrain.serving_command", "serve with closed settings only"),

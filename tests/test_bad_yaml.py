@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import cli
+from securetrain import alert_rules, cli
 
 COMMANDS = {
     "cluster": ("cluster check", "cluster/pod.yaml"),
     "workflows": ("workflows check", ".github/workflows/train.yaml"),
     "cloud": ("cloud check", "job.yaml"),
     "serving": ("serving check", "service.yaml"),
+    "alerts": ("alerts check", "rules.yaml"),
 }
 BAD = {
     "nothing": b"",
@@ -142,6 +143,7 @@ requests_a_minute: 60
 images_a_day: 500
 connections: 16
 """,
+    "alerts": Path(alert_rules.__file__).with_name("training_alerts.yaml").read_bytes(),
 }
 VALUES = [b"null", b"true", b"-1", b"[]", b"{}", b"''", b"[[]]", b"{a: [{b: 1}]}"]
 

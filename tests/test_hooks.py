@@ -93,6 +93,7 @@ requests_a_minute: 60
 images_a_day: 500
 connections: 16
 """
+ALERTS = (ROOT / "securetrain" / "training_alerts.yaml").read_bytes()
 CLOUD = cloud_requests.approved(cloud_requests.site(Random(0)))
 
 
@@ -108,6 +109,11 @@ DEMONSTRATIONS = {
         {"requirements.lock": LOCK},
         {"requirements.lock": LOCK.partition(b" ")[0] + b"\n"},
         "requirements.lock:1: no-hash",
+    ),
+    "alert-rules": lambda: Demonstration(
+        {"alerts/training.yaml": ALERTS},
+        {"alerts/training.yaml": ALERTS.replace(b"monitor_score", b"monitor_scores")},
+        "alerts/training.yaml:6: nothing exports training_monitor_scores",
     ),
     "cluster": lambda: Demonstration(
         {"deploy/training.yaml": MANIFESTS},

@@ -1,0 +1,133 @@
+"""Alert rules that cannot fire are refused; what the exporter says can be scraped."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from securetrain import alert_rules, alerts_command, cli, exporter
+from securetrain.monitoring import MONITORS, Trace
+
+RULES = Path(alert_rules.__file__).with_name("training_alerts.yaml")
+
+
+def trace() -> Trace:
+    rng = np.random.default_rng(0)
+    losses, labels = rng.random((2, 8)), rng.integers(10, size=(2, 8))
+    return Trace(losses, labels, rng.random((2, 8, 4)))
+
+
+def judge(tmp_path, old: str, new: str) -> str:
+    text = RULES.read_text("utf-8")
+    assert old in text
+    path = tmp_path / "rules.yaml"
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    return "\n".join(alerts_command.judge(path))
+
+
+def test_the_courses_rules_pass(tmp_path):
+    assert judge(tmp_path, "groups", "groups") == ""
+
+
+CHANGES = {
+    "a letter": ("monitor_score", "monitor_scores", "rules.yaml:6: nothing exports"),
+    "no comparison": (
+        "> on(monitor) training_monitor_threshold",
+        "+ on(monitor) training_monitor_threshold",
+        "rules.yaml:6: compares nothing",
+    ),
+    "a month": ("for: 0s", "for: 30d", "rules.yaml:7: waits longer"),
+    "no wait that can be read": (
+        "for: 0s",
+        "for: soon",
+        "rules.yaml:7: expected a dur",
+    ),
+    "no severity": ("severity: page, ", "", "rules.yaml:8: no severity"),
+    "no team": (", team: training", "", "rules.yaml:8: no team"),
+    "no summary": ("summary:", "says:", "rules.yaml:10: no summary"),
+    "not looked for": (
+        "absent(training_batches_total) or rate(training_batches_total[5m]) == 0",
+        "training_loss > 9",
+        "no sound alert reads training_batches_total",
+    ),
+    "a function": ("absent(tr", "abent(tr", "rules.yaml:12: not an expression: no fu"),
+    "a bracket": ("on(monitor)", "on(monitor", "is not closed"),
+    "a hidden name": (
+        "training_monitor_score > on(monitor) training_monitor_threshold",
+        """'{__name__="training_monitor_score"} > 1'""",
+        "__name__ hides",
+    ),
+    "no group": ("groups", "group", "expected groups"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_rule_that_was_weakened_is_refused(what, tmp_path):
+    old, new, says = CHANGES[what]
+    assert says in judge(tmp_path, old, new)
+
+
+def test_metrics_are_told_from_labels_functions_and_words():
+    expr = (
+        'sum by (label) (rate(a_total{label="b", x=~"c.*"}[5m] offset 1h)) '
+        "/ ignoring(y) group_left(z) d > bool 1e3 and on() absent(up == 0)"
+    )
+    assert alert_rules.metrics(expr) == ["a_total", "d", "up"]
+    assert alert_rules.seconds("1h30m") == 5400
+    for wrong in ("(a", "a)", "a{b}}", "a $ b", '"a'):
+        with pytest.raises(ValueError):
+            alert_rules.metrics(wrong)
+
+
+def test_a_scrape_says_what_is_exported_and_the_list_is_right():
+    own = exporter.Exporter()
+    own.thresholds(dict.fromkeys(MONITORS, 5.0))
+    own.observe(trace(), 0, dict.fromkeys(MONITORS, 7.0))
+    own.observe(trace(), 1, dict.fromkeys(MONITORS, 7.0))
+    with exporter.serving(own) as address:
+        text = exporter.scrape(address)
+        second = exporter.serving(exporter.Exporter(), own.port)
+        says = f"{own.port} cannot be used .*port=0"
+        with pytest.raises(ValueError, match=says), second:
+            pass
+    found = {name for name in alerts_command.names(text) if "_created" not in name}
+    assert found == alert_rules.EXPORTED
+    assert exporter.sample(text, "training_batches_total") == 2
+    score = exporter.sample(text, "training_monitor_score", monitor=MONITORS[0])
+    assert score == 7
+    assert exporter.sample(text, "training_loss") == pytest.approx(
+        trace().losses[1].mean()
+    )
+    assert exporter.sample(text, "nothing") is None
+    with pytest.raises(ValueError, match="no metric in it"):
+        alerts_command.names("# nothing\n")
+
+
+def test_a_scrape_of_ones_own_replaces_the_courses_metrics(tmp_path, capsys):
+    (tmp_path / "m.txt").write_text('queue_length{a="b"} 4\n')
+    rules = """groups:
+- name: a
+  rules:
+  - {alert: A, expr: queue_length > 9, labels: {severity: page, team: ops},
+     annotations: {summary: b}}
+"""
+    path = tmp_path / "rules.yaml"
+    path.write_text(rules)
+    given = ["alerts", "check", "--scrape", str(tmp_path / "m.txt"), str(path)]
+    assert cli.main([*given, "--need", "queue_length"]) == 0
+    assert cli.main(given) == 1
+    assert "no sound alert reads up" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    not shutil.which("promtool"), reason="SKIPPED: promtool is not installed"
+)
+def test_promtool_takes_our_rules_and_takes_the_wrong_name_too(tmp_path):
+    wrong = tmp_path / "rules.yaml"
+    text = RULES.read_text("utf-8").replace("monitor_score", "monitor_scores", 1)
+    wrong.write_text(text, "utf-8")
+    for path in (RULES, wrong):
+        done = subprocess.run(["promtool", "check", "rules", path], capture_output=True)
+        assert done.returncode == 0, done.stderr
