@@ -85,25 +85,6 @@ def fidelity(copy: nn.Module, victim: nn.Module, x: Tensor) -> float:
     return (predict(copy, x) == predict(victim, x)).float().mean().item()
 
 
-def evade_with_copy(
-    copy: nn.Module, x: Tensor, y: Tensor, epsilon: float, steps: int = 20
-) -> Tensor:
-    """Return images that the copy misreads, each pixel moved by at most `epsilon`.
-
-    x: (N, C, H, W) in [0, 1]; y: (N,) true labels
-    Source: PGD, Madry et al. 2018, arXiv:1706.06083; from a copy, Papernot et al. 2017,
-    arXiv:1602.02697
-    """
-    check_images(x)
-    moved = x.clone()
-    for _ in range(steps):
-        moved.requires_grad_()
-        (slope,) = torch.autograd.grad(F.cross_entropy(copy(moved), y), moved)
-        moved = moved.detach() + epsilon / 6 * slope.sign()
-        moved = torch.min(torch.max(moved, x - epsilon), x + epsilon).clamp(0, 1)
-    return moved.detach()
-
-
 # --- Limits, in virtual time ----------------------------------------------------------
 
 Bucket = tuple[float, float]  # tokens left, and the hour they were counted
