@@ -8,7 +8,7 @@ those that were trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -197,19 +197,6 @@ def ladder(epsilon: float, seed: int) -> dict[str, Attack]:
         "restart": partial(pgd, loss=mean_margin, **given),
         "square": partial(square, **given),
     }
-
-
-def robust_accuracy(right: Mapping[str, Sequence[bool]]) -> float:
-    """Return the share of images that survive every attack.
-
-    right: attack -> one answer an image, whether it was read right; "no attack" is one
-    Raises ValueError when there are none, or not equally many of each.
-    """
-    if len({len(row) for row in right.values()}) != 1 or not all(right.values()):
-        lengths = {name: len(row) for name, row in right.items()}
-        raise ValueError(f"need answers about the same images, got {lengths}")
-    survived = [all(answers) for answers in zip(*right.values(), strict=True)]
-    return sum(survived) / len(survived)
 
 
 def masking_signs(

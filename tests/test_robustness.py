@@ -225,17 +225,6 @@ def test_worst_case_takes_the_worst_for_each_image():
     assert robustness.worst_case(model, x, y, []).tolist() == [1, 1, 1, 0]
 
 
-def test_robust_accuracy_is_no_minimum_of_means():
-    right = {"none": [1, 1, 1, 0], "a": [0, 1, 1, 0], "b": [1, 1, 0, 0]}
-    assert robustness.robust_accuracy(right) == 0.25
-
-
-@pytest.mark.parametrize("right", [{}, {"a": []}, {"a": [1], "b": [1, 0]}])
-def test_robust_accuracy_needs_the_same_images(right):
-    with pytest.raises(ValueError, match="about the same images"):
-        robustness.robust_accuracy(right)
-
-
 @pytest.mark.parametrize(
     ("rates", "signs"),
     [
