@@ -58,7 +58,8 @@ def events(data: bytes) -> tuple[list[dict[str, Any]], str]:
         keys = {"number", "previous", "time", "event"}
         if not same or not isinstance(this, dict) or this.keys() != keys:
             raise _broken(number, "it is not written as the log writes")
-        if this["number"] != number or this["previous"] != previous:
+        known = type(this["number"]) is int and this["number"] == number
+        if not known or this["previous"] != previous:
             raise _broken(number, "it does not follow the line before it")
         found.append(this)
         previous = hash_of(line)

@@ -3,8 +3,8 @@
 A log that only grows never forgets, and so a secret must not enter it. Three rules
 each know something else: the name of a setting, the form of a key, a secret's value.
 
-Whoever cuts a key in two, or writes it under an odd name, passes; and an honest
-`pad_token` is taken for a secret.
+Whoever cuts a key in two, or writes it under an odd name, passes, as `dbPass` does;
+and an honest `pad_token` is taken for a secret.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from securetrain import key_scanners
 from securetrain.three_faults import new_key
 
 REMOVED = "<removed>"
-WORDS = "password|passwd|secret|token|api_?key"
+WORDS = "passw(?:or)?d|passphrase|pwd|secret|token"
+WORDS += "|(?:api|access|private|secret)[_. -]?key"
 SECRET_NAME = re.compile(rf"(?i)(?:^|[_.\-/ ])(?:{WORDS})$")
 
 

@@ -185,6 +185,8 @@ def check_line(line: Mapping[str, Any], name: str, public_key: bytes) -> None:
         raise _no(f"{where}: it is from the log {event['log']!a:.40}, not {name!a}")
     try:
         signature = bytes.fromhex(event["signature"])
+        if signature.hex() != event["signature"]:  # other letters, another line's hash
+            raise ValueError("not as the log writes it")
         place = (line["number"], line["previous"], line["time"])
         text = statement(name, *place, event["said"])
         manifests.check_signature(text, signature, public_key, CONTEXT)

@@ -53,13 +53,17 @@ def public_key(digits: str) -> bytes:
 def check_git(path: Path, log: runlog.Log) -> None:
     """Raise Refused unless a log begins with what the newest commit has of it.
 
-    A log that no commit has yet passes. Raises ValueError outside of git.
+    A log that no commit has had yet passes. Raises ValueError outside of git.
     """
+    if path.is_symlink():  # git keeps where it leads to, not what is there
+        raise Refused("run log", "it is a link: keep the file itself in git")
     folder = path.resolve().parent
     if not commits.git(folder, "rev-list", "--all", "--max-count=1"):
         return  # before the first commit
     listed = commits.git(folder, "ls-tree", "-z", "HEAD", "--", path.name)
     if not listed:
+        if commits.git(folder, "rev-list", "--all", "--max-count=1", "--", path.name):
+            raise Refused("run log", "an older commit has it, the newest has not")
         return
     old = commits.git(folder, "show", f"HEAD:./{path.name}")
     if not b"".join(line + b"\n" for line in log.lines).startswith(old):

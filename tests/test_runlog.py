@@ -221,3 +221,36 @@ def test_a_signature_is_good_for_one_place_only(tmp_path):
     twice[0].write_bytes(first + manifests.canonical(tree) + b"\n")
     with pytest.raises(Refused, match="line 2 of the log: the log's key did not sign"):
         runlog.verify(twice[0], NAME, PUBLIC)
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda text: f"{text[:2]} {text[2:]}"])
+def test_a_signature_is_written_in_one_way_only(path, change):
+    """Else whoever has no key gives a line another hash, and the owner is blamed."""
+    *before, last = path.read_bytes().splitlines()
+    tree = json.loads(last)
+    tree["event"]["signature"] = change(tree["event"]["signature"])
+    path.write_bytes(b"\n".join([*before, manifests.canonical(tree), b""]))
+    with pytest.raises(Refused, match="the log's key did not sign it"):
+        runlog.verify(path, NAME, PUBLIC)
+
+
+def test_what_git_had_stays_known(path, tmp_path, capsys):
+    def git(*words: str) -> None:
+        own = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *own, *words], cwd=tmp_path, check=True)
+
+    git("init", "-q")
+    git("add", "--all")
+    git("commit", "-q", "-m", "the log")
+    check = ["check", "--git", "--name", NAME, "--key", PUBLIC.hex(), path]
+    git("rm", "-q", "--cached", path.name)
+    git("commit", "-q", "-m", "no log")
+    assert run(*check) == 1
+    assert "an older commit has it, the newest has not" in capsys.readouterr().err
+    git("reset", "-q", "--hard", "HEAD~1")
+    short = tmp_path / "elsewhere.jsonl"
+    short.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    path.unlink()
+    path.symlink_to(short.name)
+    assert run(*check) == 1
+    assert "it is a link" in capsys.readouterr().err

@@ -72,6 +72,22 @@ def test_each_change_of_the_store_is_found(tracker, data, attack):
     assert swapped == (attack in trial.SWAPS)
 
 
+def test_one_bad_address_does_not_stop_the_comparison(tracker, data):
+    first, second = (trial.record(tracker, data, 0.001, n) for n in range(2))
+    trial.api_metric(tracker.store, second)
+    move = "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?"
+    address = tracker.store.client.get_run(first).info.artifact_uri
+    with sqlite3.connect(tracker.store.database) as database:
+        database.execute(move, ("bogus://x/y", first))
+    try:
+        found = tracking.differences(tracker.store, logged(tracker))
+    finally:
+        with sqlite3.connect(tracker.store.database) as database:
+            database.execute(move, (address, first))
+    assert any("files cannot be listed" in line for line in found), found
+    assert any(line.startswith(f"{second[:8]}: metric") for line in found), found
+
+
 def test_facts_are_written_once(tracker, tmp_path):
     run = tracker.start()
     tracker.params(run, {"rate": 0.1})
@@ -136,6 +152,15 @@ def test_redaction_takes_secrets_out_and_leaves_settings(seed):
     settings = redaction.honest(rng)
     changed = [key for key, v in settings.items() if redaction.redact(key, v) != v]
     assert changed == ["tokenizer_sha256", "pad_token"], "the cost that we tell"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["api-key", "aws.secret_access_key", "PRIVATE_KEY", "db_pwd", "ssh passphrase"],
+)
+def test_names_that_end_as_a_secrets_does(name):
+    assert redaction.by_name(name, "x") == redaction.REMOVED
+    assert redaction.by_name(f"{name}_count", "x") == "x"
 
 
 def test_the_cut_out_leaves_the_rest_of_an_address():
