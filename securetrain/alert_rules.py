@@ -1,10 +1,11 @@
-"""Are a rules file's alerts able to fire, and does somebody hear them?
+"""Do a rules file's alerts read what exists, and does somebody hear them?
 
 The attacker changes the file that the alarms are made of: one letter of a metric's
 name, a missing comparison, a wait of a month. Prometheus takes them all; what nothing
 exports is simply never above a threshold. `promtool check rules` does not ask.
 
-Not judged: whether a threshold is a good one, and what silences Alertmanager holds.
+Not judged: whether a threshold is a good one, a comparison the right way round, a label
+one that exists, an `unless` always true; and what silences Alertmanager holds.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ FUNCTIONS = frozenset(
     abs absent absent_over_time avg avg_over_time bottomk ceil changes clamp clamp_max
     clamp_min count count_over_time count_values delta deriv exp floor group
     histogram_quantile increase irate label_join label_replace last_over_time ln log10
-    log2 max max_over_time min min_over_time predict_linear quantile quantile_over_time
-    rate resets round scalar sgn sort sort_desc sqrt stddev stddev_over_time sum
-    sum_over_time time timestamp topk vector
+    log2 max max_over_time min min_over_time predict_linear present_over_time quantile
+    quantile_over_time rate resets round scalar sgn sort sort_desc sqrt stddev
+    stddev_over_time stdvar stdvar_over_time sum sum_over_time time timestamp topk
+    vector start end minute hour day_of_week day_of_month days_in_month month year
     """,
     )
 )
@@ -52,7 +54,7 @@ UNITS = {
 }
 TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-    |(?P<range>\[[^\]\[]*\])|(?P<number>[0-9][0-9a-zA-Z.]*)
+    |(?P<range>\[[^\]\[]*\])|(?P<number>(?:[0-9]|\.[0-9])[0-9a-zA-Z.]*)
     |(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)|(?P<sign>=~|!~|==|!=|>=|<=|[-+*/%^<>=(){},@]))""",
     re.VERBOSE,
 )
@@ -104,7 +106,7 @@ def metrics(expr: str) -> list[str]:
                 listed = part.lower() in LISTS and after == "("
             elif after == "(" or (part in FUNCTIONS and after in ("by", "without")):
                 if part not in FUNCTIONS:
-                    raise ValueError(f"no function {part}")
+                    raise ValueError(f"{part} is no function that this check knows")
             else:
                 found.append(part)
     return found
@@ -131,8 +133,11 @@ def findings(
     if not isinstance(_get(document.data, "groups"), list):
         yield f"{document.where()}: expected groups, a list"
         return
-    own = {_get(rule, "record") for _, rule in rules}
-    known, watched = {*exported, *ALWAYS, *own}, set()
+    known, watched = {*exported, *ALWAYS}, set()
+    left = [rule for _, rule in rules if isinstance(_get(rule, "record"), str)]
+    while sound := [rule for rule in left if not _judge(rule, known)[0]]:
+        known |= {rule["record"] for rule in sound}  # what it records does exist
+        left = [rule for rule in left if rule not in sound]
     for path, rule in rules:
         wrong, read = _judge(rule, known)
         yield from (f"{document.where(*path, key)}: {says}" for key, says in wrong)
@@ -178,9 +183,19 @@ def _judge(rule: Any, known: Collection[str]) -> tuple[list[tuple[str, str]], se
     return wrong, read
 
 
+def _compares(expr: str) -> bool:
+    """Say whether an expression compares values: in { } labels are compared."""
+    depth, parts = 0, [part for _, part in tokens(expr)]
+    for part, after in zip(parts, [*parts[1:], ""], strict=True):
+        depth += (part == "{") - (part == "}")
+        if not depth and part in FIRES_WHEN and after.lower() != "bool":
+            return True
+    return False
+
+
 def _alert(rule: Mapping[str, Any], expr: str) -> Iterator[tuple[str, str]]:
     """Yield what keeps an alert from being raised once, and heard."""
-    if not FIRES_WHEN & {part for _, part in tokens(expr)}:
+    if not _compares(expr):
         yield "expr", "compares nothing, so it fires for as long as the metric exists"
     try:
         if seconds(rule.get("for", "0s")) > MAX_WAIT:

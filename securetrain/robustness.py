@@ -162,7 +162,8 @@ def survives(model: nn.Module, x: Tensor, y: Tensor, attack: Attack) -> Tensor:
     The attack sees only images that are read right without it.
     """
     right = predict(model, x) == y
-    for rows in right.nonzero().flatten().split(BATCH):
+    rows_right = right.nonzero().flatten()
+    for rows in rows_right.split(BATCH) if len(rows_right) else ():
         right[rows] = predict(model, attack(model, x[rows], y[rows])) == y[rows]
     return right
 
@@ -184,7 +185,7 @@ def worst_case(
 
 
 def ladder(epsilon: float, seed: int) -> dict[str, Attack]:
-    """Return attacks by name, each stronger with those before it than they alone.
+    """Return attacks by name, each to be added to those before it.
 
     One step, many steps, another loss from another start, and none of the gradient.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from securetrain import alert_rules, alerts_command, cli, exporter
 from securetrain.monitoring import MONITORS, Trace
@@ -38,6 +39,16 @@ CHANGES = {
         "+ on(monitor) training_monitor_threshold",
         "rules.yaml:6: compares nothing",
     ),
+    "a comparison of labels only": (
+        "training_monitor_score > on",
+        """training_monitor_score{monitor!="x"} + on""",
+        "rules.yaml:6: compares nothing",
+    ),
+    "a comparison that is a number": (
+        "> on(monitor)",
+        "> bool on(monitor)",
+        "rules.yaml:6: compares nothing",
+    ),
     "a month": ("for: 0s", "for: 30d", "rules.yaml:7: waits longer"),
     "no wait that can be read": (
         "for: 0s",
@@ -52,7 +63,7 @@ CHANGES = {
         "training_loss > 9",
         "no sound alert reads training_batches_total",
     ),
-    "a function": ("absent(tr", "abent(tr", "rules.yaml:12: not an expression: no fu"),
+    "a function": ("absent(tr", "abent(tr", "rules.yaml:12: not an expression: abent"),
     "a bracket": ("on(monitor)", "on(monitor", "is not closed"),
     "a hidden name": (
         "training_monitor_score > on(monitor) training_monitor_threshold",
@@ -67,6 +78,29 @@ CHANGES = {
 def test_a_rule_that_was_weakened_is_refused(what, tmp_path):
     old, new, says = CHANGES[what]
     assert says in judge(tmp_path, old, new)
+
+
+@pytest.mark.parametrize("record", ["training_monitor_scores", ["a"], 3])
+def test_a_recording_rule_makes_no_metric_out_of_nothing(record, tmp_path):
+    text = RULES.read_text("utf-8").replace("monitor_score >", "monitor_scores >", 1)
+    tree = yaml.safe_load(text)
+    made = {"record": record, "expr": "training_monitor_scores"}
+    tree["groups"][0]["rules"].append(made)
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(tree), "utf-8")
+    found = "\n".join(alerts_command.judge(path))
+    assert "nothing exports training_monitor_scores" in found
+
+
+def test_what_a_sound_recording_rule_makes_exists(tmp_path):
+    tree = yaml.safe_load(RULES.read_text("utf-8"))
+    rules = tree["groups"][0]["rules"]
+    rules.append({"record": "run:twice", "expr": "run:loss * 2"})
+    rules.append({"record": "run:loss", "expr": "max(training_loss)"})
+    rules.append(rules[0] | {"alert": "Loss", "expr": "run:twice > .5"})
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(tree), "utf-8")
+    assert list(alerts_command.judge(path)) == []
 
 
 def test_metrics_are_told_from_labels_functions_and_words():

@@ -312,3 +312,12 @@ def test_three_ways_of_training_change_a_batch_as_they_say(trained):
     for attack in ways.values():
         far = (attack(model, x[:8], y[:8]) - x[:8]).abs().max().item()
         assert far == pytest.approx(robustness_tables.EPSILON, abs=1e-4)
+
+
+def test_where_nothing_is_read_right_nothing_survives():
+    x, y = torch.rand(4, 3, 8, 8), torch.ones(4, dtype=torch.long)
+    wrong = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    with torch.no_grad():
+        wrong[1].bias.copy_(torch.tensor([99.0, 0.0]))
+    assert not robustness.survives(wrong, x, y, pgd()).any()
+    assert not robustness.worst_case(wrong, x, y, [pgd(), pgd()]).any()

@@ -64,7 +64,11 @@ def check(robust):
     refuse(says, {"no attack": [yes, yes], "pgd": [yes]})
     refuse(says, {"no attack": [yes], "pgd": [yes, yes]})
     refuse(says, {"no attack": [yes, yes], "pgd": []})
-    refuse("There are no images, so there is no share.", {"no attack": []})
+    refuse(says, {"no attack": [yes] * 2, "a": [yes] * 2, "b": [yes]})
+    refuse(says, {"no attack": [yes] * 2, "a": [yes], "b": [yes] * 2})
+    says = "There are no images, so there is no share."
+    refuse(says, {"no attack": []})
+    refuse(says, {"no attack": [], "pgd": []})
     says = "Nobody knows what is read right without an attack."
     refuse(says, {"pgd": [yes, no]})
     refuse(says, {})

@@ -40,4 +40,10 @@ def check(bound):
     expect(98, 0.01, None, "Ninety-eight runs are too few for 1 %.")
     expect(19, 0.1, 2, "The budget is an argument: 10 % of 20 runs are two.")
     expect(50, 0.05, 2, "5 % of 51 runs are 2.55: round down, or you overspend.")
-    expect(9, 0.3, 3, "0.3 times 10 is 3 for people, and less for floats.")
+    expect(55, 0.05, 2, "5 % of 56 runs are 2.8: round down, or you overspend.")
+    expect(997, 0.001, None, "0.998 of a run is none.")
+    expect(99, 0.29, 29, "0.29 times 100 is 29 for people, and less for floats.")
+    found = bound([5.0] * 3 + [1.0] * 36, 0.05)
+    assert found == 5.0, (
+        f"Runs with the same peak are several runs. Expected 5.0, came {found!r}."
+    )
