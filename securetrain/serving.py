@@ -50,8 +50,8 @@ def copy_model(
             f"answers must be (N, classes), a row for each of {len(x)} images, "
             f"got {tuple(answers.shape)}"
         )
-    if not (answers >= 0).all():  # false for NaN as well
-        raise ValueError("answers must be numbers from 0")
+    if not ((answers >= 0) & answers.isfinite()).all():  # false for NaN as well
+        raise ValueError("answers must be finite numbers from 0")
     targets = answers / answers.sum(1, keepdim=True).clamp_min(1e-6)
     model = small_resnet(seed, answers.shape[1], x.shape[1]).train()
     rng = torch.Generator().manual_seed(seed)
@@ -87,6 +87,7 @@ def fidelity(copy: nn.Module, victim: nn.Module, x: Tensor) -> float:
 
 # --- Limits, in virtual time ----------------------------------------------------------
 
+MOST = 1_000_000  # images for one name, which no limit here comes near
 Bucket = tuple[float, float]  # tokens left, and the hour they were counted
 
 
@@ -102,7 +103,7 @@ def served(
     take: bucket and hour -> whether one image is answered, and the bucket after it;
     burst: tokens in a new bucket; clients: names the thief holds, each with a bucket;
     every: hours between two tries
-    No clock is read: the hours are virtual.
+    No clock is read: the hours are virtual. Raises ValueError where nothing is refused.
     """
     answered, bucket = 0, (float(burst), 0.0)
     for number in range(round(hours / every) + 1):
@@ -111,6 +112,8 @@ def served(
             if not passed:
                 break
             answered += 1
+            if answered > MOST:
+                raise ValueError(f"`take` has answered {MOST} images: refuse some")
     return answered * clients  # each name has a bucket of its own, and is used alike
 
 

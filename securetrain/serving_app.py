@@ -30,6 +30,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from limits import parse
 from pydantic import BaseModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from slowapi import Limiter
 from slowapi.errors import RateLimitExceeded
@@ -131,10 +132,16 @@ def _limited(_: Request, error: RateLimitExceeded) -> JSONResponse:
 
 
 def load(path: str | Path) -> nn.Module:
-    """Return a network for images of one channel from a safetensors file."""
-    weights = load_file(path)
-    model = models.small_resnet(0, len(weights["head.bias"]), channels=1)
-    model.load_state_dict(weights)
+    """Return a network for images of one channel from a safetensors file.
+
+    Raises ValueError for a file that holds no such network.
+    """
+    try:
+        weights = load_file(path)
+        model = models.small_resnet(0, len(weights["head.bias"]), channels=1)
+        model.load_state_dict(weights)
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{path}: no weights of this network") from error
     return model.eval()
 
 

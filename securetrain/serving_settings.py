@@ -103,9 +103,11 @@ def _fits(name: str, value: Any) -> bool:
 def _address(text: str) -> bool:
     """Return whether this is an address of one interface, not of all."""
     try:
-        return not ipaddress.ip_address(text).is_unspecified
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
+    address = getattr(address, "ipv4_mapped", None) or address  # as ::ffff:0.0.0.0
+    return not (address.is_unspecified or address.is_multicast)
 
 
 def _whole(value: Any, low: int, high: int) -> bool:

@@ -21,6 +21,7 @@ from securetrain import (
     processes,
     robustness,
     serving,
+    serving_app,
     serving_monitor,
     training,
 )
@@ -79,6 +80,8 @@ def test_a_limit_that_is_none_is_refused(name, value):
     ("name", "value"),
     [
         ("host", "0.0.0.0"),
+        ("host", "::ffff:0.0.0.0"),
+        ("host", "224.0.0.1"),
         ("host", "::"),
         ("host", "localhost"),
         ("answers", "logits"),
@@ -524,3 +527,22 @@ def test_strange_kinds_and_lonely_clients_are_said_so():
         serving_monitor.client("robot", torch.rand(9, 1, 8, 8), 3, torch.Generator())
     with pytest.raises(ValueError, match="two honest clients"):
         serving_monitor.band([1.0])
+
+
+def test_a_file_without_this_network_is_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"no weights")
+    with pytest.raises(ValueError, match="no weights of this network"):
+        serving_app.load(path)
+    save_file({"another": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match="no weights of this network"):
+        serving_app.load(path)
+
+
+def test_a_limit_that_refuses_nothing_is_named():
+    with pytest.raises(ValueError, match="refuse some"):
+        serving.served(lambda bucket, hour: (True, bucket), 1, 1, 1)
+    answers = torch.ones(2, 3)
+    answers[0, 0] = float("inf")
+    with pytest.raises(ValueError, match="finite"):
+        serving.copy_model(torch.rand(2, 1, 8, 8), answers, 0)
