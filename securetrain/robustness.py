@@ -64,6 +64,17 @@ def fgsm(
     return project(x + epsilon * uphill(model, x, y, loss), x, epsilon)
 
 
+def noise(model: nn.Module, x: Tensor, y: Tensor, epsilon: float, seed: int) -> Tensor:
+    """Return `x` with each pixel up or down by epsilon, as a coin says.
+
+    It asks neither model nor labels: what an attack does beyond this is due to its aim.
+    """
+    _check(x, y, epsilon)
+    rng = torch.Generator().manual_seed(seed)
+    coin = torch.randint(2, x.shape, generator=rng) * 2 - 1
+    return (x + epsilon * coin.to(x.device)).clamp(0, 1)
+
+
 def pgd(
     model: nn.Module,
     x: Tensor,

@@ -73,11 +73,19 @@ def test_an_attack_stays_within_epsilon_and_edits_nothing(trained, make):
 @each_attack
 def test_an_attack_harms_more_than_noise(trained, make):
     model, x, y = trained
-    change = EPSILON * (2 * torch.rand(x.shape, generator=rng()) - 1)
-    noise, moved = (x + change).clamp(0, 1), make()(model, x, y)
+    noise, moved = robustness.noise(model, x, y, EPSILON, 0), make()(model, x, y)
     with torch.no_grad():
         hurt, still = (robustness.margins(model(z), y).mean() for z in (moved, noise))
     assert hurt > still + 0.1
+
+
+def test_noise_moves_every_pixel_as_far_as_it_may(trained):
+    _, x, y = trained
+    moved = robustness.noise(None, x, y, EPSILON, 1)
+    inside = (x > EPSILON) & (x < 1 - EPSILON)
+    assert torch.allclose((moved - x)[inside].abs(), torch.tensor(EPSILON), atol=1e-6)
+    assert moved.min() >= 0 and moved.max() <= 1
+    assert not torch.equal(moved, robustness.noise(None, x, y, EPSILON, 2))
 
 
 @each_attack
