@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from securetrain import pickles
+from securetrain import pickles, plain_json
 from securetrain.archives import Refused
 
 TORCH_FLOOR = (2, 10, 0)  # CVE-2025-32434 fixed in 2.6.0, CVE-2026-24747 in 2.10.0
@@ -100,8 +100,8 @@ def check_safetensors(path: Path) -> dict[str, tuple[str, list[int]]]:
             raise _refused(path, "its header is longer than the file: cut off?")
         header = file.read(length)
     try:
-        tree = json.loads(header.decode("utf-8"), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
+        tree = plain_json.read(header)
+    except ValueError as error:
         raise _refused(path, f"its header is no JSON object: {error}") from None
     if not isinstance(tree, dict):
         raise _refused(path, "its header is no JSON object")
@@ -115,14 +115,6 @@ def check_safetensors(path: Path) -> dict[str, tuple[str, list[int]]]:
     if end != size - 8 - length:
         raise _refused(path, f"{size - 8 - length} bytes of numbers, expected {end}")
     return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; ValueError for a key that stands twice."""
-    tree = dict(pairs)
-    if len(tree) != len(pairs):
-        raise ValueError("a key stands twice")
-    return tree
 
 
 def _check_notes(path: Path, notes: Any) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from securetrain.data import check_images
 from securetrain.models import predict, small_resnet
-from securetrain.training import BATCH, make_optimisers, ramp
+from securetrain.training import BATCH, descend, make_optimisers, ramp, set_rates
 
 STEPS = 120
 
@@ -59,13 +59,8 @@ def copy_model(
     for step in range(steps):
         batch = torch.randint(len(x), (BATCH,), generator=rng)
         loss = F.cross_entropy(model(_moved(x[batch], rng)), targets[batch])
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak_lr"] * ramp(step / steps)
-            optimiser.zero_grad()
-        loss.backward()
-        for optimiser in optimisers:
-            optimiser.step()
+        set_rates(optimisers, ramp(step / steps))
+        descend(optimisers, loss)
     return model.eval()
 
 

@@ -89,7 +89,8 @@ def _read(body: bytes) -> Any:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises ValueError where the port is taken."""
     try:
-        return socket.create_server((host, port))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         says = f"cannot listen on {host}, port {port}: {error.strerror.lower()}"
         raise ValueError(f"{says}; choose another, or 0 for a free one") from error

@@ -14,12 +14,11 @@ Exit status: 0 nothing found; 1 a setting is open, or a file cannot be read as s
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from pathlib import Path
 
-from securetrain import serving_settings
+from securetrain import plain_json, serving_settings
 
 LARGEST = 1_000_000  # bytes of a file of keys
 
@@ -65,9 +64,9 @@ def read_keys(path: Path) -> dict[str, str]:
     if not path.is_file() or path.stat().st_size > LARGEST:
         raise ValueError(f"{path}: expected a file of keys, up to {LARGEST} bytes")
     try:
-        keys = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError):
-        raise ValueError(f"{path}: not JSON") from None
+        keys = plain_json.read(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     if not isinstance(keys, dict) or not keys:
         raise ValueError(f"{path}: expected hashes of keys, and the clients' names")
     for number, (digest, name) in enumerate(keys.items(), 1):

@@ -6,12 +6,12 @@ what it never learned, or the service to spend its memory and time on them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from securetrain import plain_json
 from securetrain.serving_settings import Settings
 
 
@@ -50,7 +50,10 @@ def read_images(body: bytes, settings: Settings) -> np.ndarray:
     """
     if len(body) > settings.body_bytes:
         raise Refused(413, f"at most {settings.body_bytes} bytes")
-    tree = _tree(body)
+    try:
+        tree = plain_json.read(body)
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
     if not isinstance(tree, dict) or tree.keys() != {"images"}:
         raise Refused(422, "expected one object with the key images, and no other")
     images = tree["images"]
@@ -60,32 +63,6 @@ def read_images(body: bytes, settings: Settings) -> np.ndarray:
         if fault := _fault(image, settings.shape):
             raise Refused(422, f"images[{number}]: {fault}")
     return np.array(images, np.float32)[:, None]
-
-
-def _tree(body: bytes) -> Any:
-    """Return what JSON says, where every reader would say the same."""
-    try:
-        text = body.decode("utf-8")
-        return json.loads(text, parse_constant=_constant, object_pairs_hook=_once)
-    except Refused:
-        raise
-    except RecursionError:
-        raise Refused(400, "nested too deeply") from None
-    except ValueError:
-        raise Refused(400, "not JSON in UTF-8") from None
-
-
-def _constant(_: str) -> NoReturn:
-    """Refuse NaN and Infinity: Python reads them, JSON has no such words."""
-    raise Refused(400, "NaN and Infinity are not JSON")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object whose keys differ: of two alike, readers choose differently."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise Refused(400, "a key twice")
-    return found
 
 
 def _fault(image: Any, shape: tuple[int, int]) -> str:

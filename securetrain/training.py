@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +31,9 @@ def train(
 ) -> nn.Module:
     """Return a small residual network trained on images `x` with labels `y`.
 
-    x: (N, C, 32, 32) in [0, 1]; y: (N,) in 0..classes-1; at least one batch of 64
-    attack: moves each batch against the model as it is, before the model learns it
+    x: (N, C, H, W) in [0, 1]; y: (N,) in 0..classes-1; at least one batch of 64
+    attack: moves each batch against the model as it is, in training mode, before the
+        model learns it
     Raises ValueError for wrong shapes, types, ranges or labels.
     Source: Muon for the kernels, Jordan et al. 2024; settings after airbench,
     Jordan 2024, arXiv:2404.00498.
@@ -58,13 +59,8 @@ def train(
             if attack:
                 image = attack(model, image, y[batch])
             loss = F.cross_entropy(model(image), y[batch], label_smoothing=0.1)
-            for optimiser in optimisers:
-                for group in optimiser.param_groups:
-                    group["lr"] = group["peak_lr"] * ramp(step / steps)
-                optimiser.zero_grad()
-            loss.backward()
-            for optimiser in optimisers:
-                optimiser.step()
+            set_rates(optimisers, ramp(step / steps))
+            descend(optimisers, loss)
             bar.update()
     return model.eval()
 
@@ -72,6 +68,22 @@ def train(
 def ramp(share: float) -> float:
     """Return the learning rate's factor: up over the first fifth, then down to 0."""
     return min(share / 0.2, (1 - share) / 0.8)
+
+
+def set_rates(optimisers: Iterable[torch.optim.Optimizer], share: float) -> None:
+    """Set each learning rate to this share of its peak."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak_lr"] * share
+
+
+def descend(optimisers: Iterable[torch.optim.Optimizer], loss: Tensor) -> None:
+    """Take one step against the gradient of a loss."""
+    for optimiser in optimisers:
+        optimiser.zero_grad()
+    loss.backward()
+    for optimiser in optimisers:
+        optimiser.step()
 
 
 def make_optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:

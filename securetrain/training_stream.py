@@ -60,11 +60,7 @@ class Learner:
         losses = F.cross_entropy(self.model(x), y, reduction="none")
         row = losses.detach().numpy().copy(), y.numpy().copy(), statistics(x)
         self.log.append(row)
-        for optimiser in self.optimisers:
-            optimiser.zero_grad()
-        losses.mean().backward()
-        for optimiser in self.optimisers:
-            optimiser.step()
+        training.descend(self.optimisers, losses.mean())
 
     @property
     def trace(self) -> Trace:
@@ -96,9 +92,7 @@ def learner(start: Source) -> Learner:
     """Return a copy of the trained model, to be trained further."""
     model = copy.deepcopy(start.model)
     optimisers = training.make_optimisers(model)
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak_lr"] * RATE
+    training.set_rates(optimisers, RATE)
     return Learner(model, optimisers)
 
 

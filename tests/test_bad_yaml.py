@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import alert_rules, cli
+from securetrain import cli
+
+LIBRARY = Path(cli.__file__).parent
 
 COMMANDS = {
     "cluster": ("cluster check", "cluster/pod.yaml"),
@@ -130,20 +132,8 @@ VpcConfig: {Subnets: [a], SecurityGroupIds: [b]}
 ResourceConfig: {InstanceCount: 1}
 """
     % (b"0" * 64),
-    "serving": b"""\
-shape: [8, 8]
-answers: label
-host: 127.0.0.1
-port: 8000
-keys: keys.json
-body_bytes: 65536
-body_seconds: 5
-images_at_once: 16
-requests_a_minute: 60
-images_a_day: 500
-connections: 16
-""",
-    "alerts": Path(alert_rules.__file__).with_name("training_alerts.yaml").read_bytes(),
+    "serving": (LIBRARY / "service.yaml").read_bytes(),
+    "alerts": (LIBRARY / "training_alerts.yaml").read_bytes(),
 }
 VALUES = [b"null", b"true", b"-1", b"[]", b"{}", b"''", b"[[]]", b"{a: [{b: 1}]}"]
 

@@ -80,19 +80,7 @@ jobs:
       - run: echo "$TITLE"
 """
 INJECTED = WORKFLOW.replace(b'"$TITLE"', b"${{ github.event.pull_request.title }}")
-SERVICE = b"""\
-shape: [8, 8]
-answers: label
-host: 127.0.0.1
-port: 8000
-keys: keys.json
-body_bytes: 65536
-body_seconds: 5
-images_at_once: 16
-requests_a_minute: 60
-images_a_day: 500
-connections: 16
-"""
+SERVICE = (ROOT / "securetrain" / "service.yaml").read_bytes()
 ALERTS = (ROOT / "securetrain" / "training_alerts.yaml").read_bytes()
 CLOUD = cloud_requests.approved(cloud_requests.site(Random(0)))
 
@@ -150,7 +138,7 @@ DEMONSTRATIONS = {
     "service-settings": lambda: Demonstration(
         {"deploy/service.yaml": SERVICE},
         {"deploy/service.yaml": SERVICE.replace(b"127.0.0.1", b"0.0.0.0")},
-        "deploy/service.yaml:3: host: ",
+        "deploy/service.yaml:4: host: ",
     ),
     "secrets": lambda: Demonstration(
         {"train.py": b"import os\nkey = os.environ['KEY']\n"},

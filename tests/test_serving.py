@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from securetrain import (
@@ -30,18 +31,12 @@ from securetrain.serving_input import Refused, check_head, read_images
 from securetrain.serving_probe import noise, nonsense
 from securetrain.serving_settings import MOST, faults, read, settings
 
-CLOSED = {
-    "shape": [8, 8],
-    "answers": "label",
-    "host": "127.0.0.1",
+EXAMPLE = Path(serving.__file__).with_name("service.yaml")
+CLOSED = yaml.safe_load(EXAMPLE.read_text("utf-8")) | {
     "port": 0,
-    "keys": "keys.json",
-    "body_bytes": 65536,
     "body_seconds": 1,
-    "images_at_once": 16,
     "requests_a_minute": 300,
     "images_a_day": 48,
-    "connections": 16,
 }
 GIVEN = settings(CLOSED)
 GOOD = [[[0.5] * 8] * 8]
@@ -398,7 +393,8 @@ def test_the_command_says_what_is_wrong(folder, capsys):
     (folder / "service.yaml").write_text(json.dumps(CLOSED))
     for content, wrong in {
         "{": "not JSON",
-        "[" * 90_000: "not JSON",
+        "[" * 90_000: "nested too deeply",
+        '{"a": "ann", "a": "bob"}': "a key stands twice",
         "{}": "expected hashes of keys",
         '{"ann": "key"}': "entry 1: expected a SHA-256",
         json.dumps({"0" * 64: ""}): "entry 1: expected the client's name",
@@ -546,3 +542,12 @@ def test_a_limit_that_refuses_nothing_is_named():
     answers[0, 0] = float("inf")
     with pytest.raises(ValueError, match="finite"):
         serving.copy_model(torch.rand(2, 1, 8, 8), answers, 0)
+
+
+def test_an_address_of_either_family_is_listened_on():
+    for host in ("127.0.0.1", "::1"):
+        try:
+            with listen(host, 0) as listener:
+                assert listener.getsockname()[0] == host
+        except ValueError as error:
+            assert host == "::1" and "cannot assign" in str(error), "no IPv6 here"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import torch
+import yaml
 from timing import side_by_side
 
 from securetrain import models
@@ -13,19 +15,14 @@ from securetrain.serving_client import JSON, Running, running
 from securetrain.serving_settings import settings
 
 THREADS, EACH = 4, 50  # clients at once, and requests of each
-GIVEN = {
-    "shape": [8, 8],
-    "answers": "label",
-    "host": "127.0.0.1",
+EXAMPLE = Path(models.__file__).with_name("service.yaml")
+WIDE = {
     "port": 0,
-    "keys": "keys.json",
-    "body_bytes": 65536,
-    "body_seconds": 5,
-    "images_at_once": 16,
     "requests_a_minute": 6000,
     "images_a_day": 100_000,
     "connections": 64,
 }
+GIVEN = yaml.safe_load(EXAMPLE.read_text("utf-8")) | WIDE
 
 
 def load(service: Running, client: str) -> None:
