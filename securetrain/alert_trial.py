@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import queue
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -31,11 +30,6 @@ def missing() -> list[str]:
 
 def _program(name: str) -> str | None:
     return next(filter(None, map(paths.tool, PROGRAMS[name])), None)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 @contextmanager
@@ -76,7 +70,7 @@ def watching(target: int, rules: str) -> Iterator[queue.Queue[dict[str, Any]]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         hook, heard = stack.enter_context(receiver())
-        alertmanager, prometheus = _free_port(), _free_port()
+        alertmanager, prometheus = processes.free_port(), processes.free_port()
         (folder / "rules.yaml").write_text(rules, "utf-8")
         for name, settings in _settings(folder, hook, alertmanager, target).items():
             (folder / name).write_text(json.dumps(settings), "utf-8")  # JSON is YAML

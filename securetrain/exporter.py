@@ -47,7 +47,6 @@ class Exporter:
 
     def observe(self, trace: Trace, t: int, scores: Mapping[str, float]) -> None:
         """Export batch `t` of a trace, and each monitor's score of it."""
-        self.batches.inc()
         self.loss.set(trace.losses[t].mean())
         one = Trace(*(part[t : t + 1] for part in (trace.losses, trace.labels)),
                     trace.inputs[t : t + 1], trace.classes)  # fmt: skip
@@ -62,6 +61,7 @@ class Exporter:
             self.inputs.labels(name).set(value)
         for name, value in scores.items():
             self.score.labels(name).set(value)
+        self.batches.inc()  # last: whoever counts batches finds them whole
 
 
 @contextmanager

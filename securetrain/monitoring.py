@@ -257,7 +257,7 @@ def calibrate(
 def share_budget(
     clean: Sequence[Mapping[str, np.ndarray]], budget: float = 0.05
 ) -> dict[str, float]:
-    """Return thresholds of monitors that together exceed the budget once.
+    """Return thresholds of monitors that keep one budget together.
 
     Each peak is measured in medians of its monitor; the worst of each run counts.
     """

@@ -22,7 +22,7 @@ def spacing(x: Tensor, labels: Tensor) -> float:
     x: (N, C, H, W), in the order asked; labels: (N,), what was answered
     Each question's distance is to the nearest earlier one with the same answer;
     distances beyond three standard deviations are left out. A thief's are said to be
-    less normal: W lower. Fewer than 20 distances, or all alike, give 1.0 or 0.0.
+    less normal: W lower. Fewer than 20 distances give 1.0, distances all alike 0.0.
     Source: PRADA, Juuti et al. 2019, arXiv:1805.02628, with the threshold left to us
     """
     from scipy.stats import shapiro

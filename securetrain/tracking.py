@@ -131,8 +131,9 @@ def check_database(database: Path) -> None:
 class Tracker:
     """Writes each fact into the signed log first, then into MLflow.
 
-    What cannot be logged raises, and never reaches MLflow. name: the log's; known:
-    secrets that must not appear
+    What cannot be logged raises, and never reaches MLflow. What MLflow then refuses, an
+    odd name or a long value, stays in the log, and `differences` says so from then on.
+    name: the log's; known: secrets that must not appear
     """
 
     store: Store

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from securetrain import processes
 
-SECONDS = 180  # the server takes 22 to 89 to start
+SECONDS = 180  # on a busy machine the server takes half of it to start
 ADMIN = "admin"
 RULES = """\
 [mlflow]

@@ -108,8 +108,11 @@ def run(
     """Return a model after a stream of batches, attacked from batch `change` on.
 
     before: the same stream up to `change`, which is copied and not run again
-    Raises ValueError for more batches than the source has images for.
+    Raises ValueError for more batches than the source has images for, and for a
+    `before` of another length.
     """
+    if before and len(before.log) != change:
+        raise ValueError(f"before has {len(before.log)} batches, expected {change}")
     if not 0 <= change <= batches or batches * BATCH > len(start.x):
         most = len(start.x) // BATCH
         raise ValueError(
