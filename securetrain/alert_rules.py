@@ -4,8 +4,9 @@ The attacker changes the file that the alarms are made of: one letter of a metri
 name, a missing comparison, a wait of a month. Prometheus takes them all; what nothing
 exports is simply never above a threshold. `promtool check rules` does not ask.
 
-Not judged: whether a threshold is a good one, a comparison the right way round, a label
-one that exists, an `unless` always true; and what silences Alertmanager holds.
+Not judged: whether a threshold is a good one, a comparison the right way round, a
+label's value one that exists, an `unless` always true; and what silences Alertmanager
+holds.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ EXPORTED = frozenset(
     for name in ("batches_total", "loss", "top_loss", "class_loss", "labels_total")
     + ("input", "monitor_score", "monitor_threshold")
 )
+LABELS = frozenset({"monitor", "label", "statistic"})  # what it tells them apart by
+TARGET = frozenset({"job", "instance"})  # what Prometheus adds to each
+NEW_LABELS = frozenset({"label_replace", "label_join", "count_values"})
 ALWAYS = frozenset({"up", "scrape_duration_seconds", "ALERTS"})  # Prometheus' own
 NEEDED = ("training_monitor_score", "training_batches_total", "up")
-MAX_WAIT = 3600  # seconds that an alert may wait before it fires
+MAX_WAIT, HOUR = 3600, "1 hour"  # seconds that an alert may wait before it fires
 
 FUNCTIONS = frozenset(
     re.findall(
@@ -85,12 +89,12 @@ def tokens(expr: str) -> list[tuple[str, str]]:
     return found
 
 
-def metrics(expr: str) -> list[str]:
-    """Return the metrics that an expression reads.
+def named(expr: str) -> tuple[list[str], list[str]]:
+    """Return the metrics that an expression reads, and the labels that it names.
 
     Raises ValueError for an unknown function, and for what cannot be read.
     """
-    found, inside, listed = [], False, False
+    found, labels, inside, listed = [], [], False, False
     parts = tokens(expr)
     for (kind, part), (_, after) in zip(parts, [*parts[1:], ("", "")], strict=True):
         if part == "{":
@@ -101,7 +105,9 @@ def metrics(expr: str) -> list[str]:
             listed = False
         elif kind == "name" and inside and part == "__name__":
             raise ValueError("__name__ hides which metric is read; write its name")
-        elif kind == "name" and not inside and not listed:
+        elif kind == "name" and (inside or listed):
+            labels.append(part)
+        elif kind == "name":
             if part.lower() in WORDS:
                 listed = part.lower() in LISTS and after == "("
             elif after == "(" or (part in FUNCTIONS and after in ("by", "without")):
@@ -109,7 +115,7 @@ def metrics(expr: str) -> list[str]:
                     raise ValueError(f"{part} is no function that this check knows")
             else:
                 found.append(part)
-    return found
+    return found, labels
 
 
 def seconds(text: object) -> float:
@@ -124,24 +130,27 @@ def findings(
     document: Document,
     exported: Collection[str] = EXPORTED,
     needed: Collection[str] = NEEDED,
+    labels: Collection[str] = LABELS,
 ) -> Iterator[str]:
     """Yield `file:line: what is wrong` for a rules file that was read.
 
-    exported: every metric there is; needed: those that an alert must read
+    exported, labels: every metric and every label there is; needed: metrics that an
+    alert must read
     """
     rules = list(_rules(document))
     if not isinstance(_get(document.data, "groups"), list):
         yield f"{document.where()}: expected groups, a list"
         return
-    known, watched = {*exported, *ALWAYS}, set()
+    known, watched, told = {*exported, *ALWAYS}, set(), {*labels, *TARGET}
     left = [rule for _, rule in rules if isinstance(_get(rule, "record"), str)]
-    while sound := [rule for rule in left if not _judge(rule, known)[0]]:
+    while sound := [rule for rule in left if not _judge(rule, known, told)[0]]:
         known |= {rule["record"] for rule in sound}  # what it records does exist
         left = [rule for rule in left if rule not in sound]
     for path, rule in rules:
-        wrong, read = _judge(rule, known)
+        wrong, read = _judge(rule, known, told)
         yield from (f"{document.where(*path, key)}: {says}" for key, says in wrong)
         watched |= read if not wrong and "alert" in rule else set()
+    yield from (f"{document.where(*path)}: {says}" for path, says in _slow(document))
     for name in needed:
         if name not in watched:
             yield f"{document.where('groups')}: no sound alert reads {name}"
@@ -163,7 +172,21 @@ def _rules(document: Document) -> Iterator[tuple[tuple, Any]]:
             yield ("groups", g, "rules", r), rule
 
 
-def _judge(rule: Any, known: Collection[str]) -> tuple[list[tuple[str, str]], set[str]]:
+def _slow(document: Document) -> Iterator[tuple[tuple, str]]:
+    """Yield the groups that are asked too seldom, or no one knows how often."""
+    for g, group in enumerate(document.data["groups"]):
+        if isinstance(group, dict) and "interval" in group:
+            path = ("groups", g, "interval")
+            try:
+                if seconds(group["interval"]) > MAX_WAIT:
+                    yield path, f"is asked less often than once in {HOUR}"
+            except ValueError as error:
+                yield path, str(error)
+
+
+def _judge(
+    rule: Any, known: Collection[str], told: Collection[str]
+) -> tuple[list[tuple[str, str]], set[str]]:
     """Return (key, what is wrong with it) and the metrics that a rule reads."""
     if not isinstance(rule, dict):
         return [("", "expected a group with name and rules, or a rule")], set()
@@ -174,10 +197,14 @@ def _judge(rule: Any, known: Collection[str]) -> tuple[list[tuple[str, str]], se
     if not isinstance(expr, str):
         return [("expr", "expected an expression as text")], set()
     try:
-        read = set(metrics(expr))
+        found, labels = named(expr)
     except ValueError as error:
         return [("expr", f"not an expression: {error}")], set()
+    read = set(found)
     wrong += [("expr", f"nothing exports {n}") for n in sorted(read - set(known))]
+    if not NEW_LABELS & {part for _, part in tokens(expr)}:
+        strange = sorted(set(labels) - set(told))
+        wrong += [("expr", f"nothing has a label {name}") for name in strange]
     if "alert" in kinds:
         wrong += _alert(rule, expr)
     return wrong, read
@@ -199,7 +226,7 @@ def _alert(rule: Mapping[str, Any], expr: str) -> Iterator[tuple[str, str]]:
         yield "expr", "compares nothing, so it fires for as long as the metric exists"
     try:
         if seconds(rule.get("for", "0s")) > MAX_WAIT:
-            yield "for", f"waits longer than {MAX_WAIT // 3600} hour"
+            yield "for", f"waits longer than {HOUR}"
     except ValueError as error:
         yield "for", str(error)
     for label in ("severity", "team"):

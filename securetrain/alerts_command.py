@@ -3,10 +3,10 @@
     securetrain alerts check rules.yaml …
     securetrain alerts check --scrape metrics.txt --need my_metric rules.yaml
 
-Every metric must be one that is exported: those of the course, or those in the text of
-a scrape (`curl HOST/metrics > metrics.txt`). Every alert needs a comparison, labels
-`severity` and `team`, a summary, and no wait above an hour. An alert must read each
-metric that is needed; a threshold that nothing reaches is not seen.
+Every metric and every label must be one that is exported: those of the course, or those
+in the text of a scrape (`curl HOST/metrics > metrics.txt`). Every alert needs a
+comparison, labels `severity` and `team`, a summary, and no wait above an hour. An alert
+must read each metric that is needed; a threshold that nothing reaches is not seen.
 
 Exit status: 0 nothing found; 1 something is refused or cannot be read; 2 wrong use.
 """
@@ -33,10 +33,16 @@ def names(scrape: str) -> set[str]:
     return found
 
 
+def labels(scrape: str) -> set[str]:
+    """Return the labels in the text of a scrape."""
+    return set(re.findall(r'[{,]([a-zA-Z_][a-zA-Z0-9_]*)="', scrape))
+
+
 def judge(
     path: Path,
     exported: Collection[str] = alert_rules.EXPORTED,
     needed: Collection[str] = alert_rules.NEEDED,
+    told: Collection[str] = alert_rules.LABELS,
 ) -> Iterator[str]:
     """Yield `file:line: what is wrong` for one file, what cannot be read included."""
     try:
@@ -47,7 +53,7 @@ def judge(
     if len(documents) != 1:
         yield f"{path}:1: expected one document of rules, got {len(documents)}"
         return
-    yield from alert_rules.findings(documents[0], exported, needed)
+    yield from alert_rules.findings(documents[0], exported, needed, told)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,11 +74,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Run the command; 1 when something is refused."""
     options = parser().parse_args(argv)
-    exported = alert_rules.EXPORTED
+    exported, told = alert_rules.EXPORTED, alert_rules.LABELS
     if options.scrape:
-        exported = frozenset(names(options.scrape.read_text("utf-8")))
-    needed = options.need or alert_rules.NEEDED
-    lines = [line for path in options.files for line in judge(path, exported, needed)]
+        text = options.scrape.read_text("utf-8")
+        exported, told = frozenset(names(text)), frozenset(labels(text))
+    asked = (exported, options.need or alert_rules.NEEDED, told)
+    lines = [line for path in options.files for line in judge(path, *asked)]
     for line in lines:
         print(line, file=sys.stderr)
     print(f"{len(options.files)} file(s) checked, {len(lines)} findings")

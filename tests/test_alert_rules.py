@@ -49,6 +49,21 @@ CHANGES = {
         "> bool on(monitor)",
         "rules.yaml:6: compares nothing",
     ),
+    "a letter of a label": (
+        "on(monitor)",
+        "on(monitors)",
+        "rules.yaml:6: nothing has a label monitors",
+    ),
+    "a letter of a label that is chosen": (
+        "training_monitor_score > on",
+        """training_monitor_score{monitr="mean loss"} > on""",
+        "rules.yaml:6: nothing has a label monitr",
+    ),
+    "a group that is asked once a year": (
+        "    rules:",
+        "    interval: 52w\n    rules:",
+        "is asked less often than once in 1 hour",
+    ),
     "a month": ("for: 0s", "for: 30d", "rules.yaml:7: waits longer"),
     "no wait that can be read": (
         "for: 0s",
@@ -108,11 +123,13 @@ def test_metrics_are_told_from_labels_functions_and_words():
         'sum by (label) (rate(a_total{label="b", x=~"c.*"}[5m] offset 1h)) '
         "/ ignoring(y) group_left(z) d > bool 1e3 and on() absent(up == 0)"
     )
-    assert alert_rules.metrics(expr) == ["a_total", "d", "up"]
+    metrics, labels = alert_rules.named(expr)
+    assert metrics == ["a_total", "d", "up"]
+    assert labels == ["label", "label", "x", "y", "z"]
     assert alert_rules.seconds("1h30m") == 5400
     for wrong in ("(a", "a)", "a{b}}", "a $ b", '"a'):
         with pytest.raises(ValueError):
-            alert_rules.metrics(wrong)
+            alert_rules.named(wrong)
 
 
 def test_a_scrape_says_what_is_exported_and_the_list_is_right():
@@ -128,6 +145,7 @@ def test_a_scrape_says_what_is_exported_and_the_list_is_right():
             pass
     found = {name for name in alerts_command.names(text) if "_created" not in name}
     assert found == alert_rules.EXPORTED
+    assert alerts_command.labels(text) == alert_rules.LABELS
     assert exporter.sample(text, "training_batches_total") == 2
     score = exporter.sample(text, "training_monitor_score", monitor=MONITORS[0])
     assert score == 7
