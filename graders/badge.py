@@ -194,11 +194,20 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def earned(options: argparse.Namespace, award: Award) -> dict[str, list[Standing]]:
     """Return the students asked for, by what the gradebook says of them."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from graders import gradebook
 
     default = gradebook.default_url(root() / "graders" / "workspace")
-    with gradebook.open_gradebook(existing(options.db or default)) as book:
-        found = judged(book, root(), award, options.minimum)
+    url = existing(options.db or default)
+    try:
+        with gradebook.open_gradebook(url) as book:
+            found = judged(book, root(), award, options.minimum)
+    except SQLAlchemyError as error:
+        raise ValueError(
+            f"{gradebook.without_password(url)}: no gradebook of this nbgrader "
+            f"({gradebook.reason(error)}). If an older one made it: nbgrader db upgrade"
+        ) from None
     return select(found, options.student)
 
 

@@ -1,6 +1,7 @@
 """Badges from a gradebook: who gets one, who does not and why, what is never lost."""
 
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -230,6 +231,18 @@ def test_a_gradebook_of_another_version_is_refused(desk, tmp_path):
         book.db.commit()
     status, said = desk(TOPIC)
     assert status == 2 and f"another version of this lab ({cell})" in said
+    assert not (tmp_path / "badges").exists()
+
+
+def test_a_gradebook_of_an_older_nbgrader_is_said(desk, tmp_path):
+    with sqlite3.connect(tmp_path / "class.db") as database:
+        database.execute("ALTER TABLE assignment RENAME COLUMN duedate TO due")
+    database.close()
+    status, said = desk(TOPIC)
+    assert status == 2 and "nbgrader db upgrade" in said and "Traceback" not in said
+    (tmp_path / "class.db").write_bytes(b"no database" * 99)
+    status, said = desk(TOPIC)
+    assert status == 2 and "class.db" in said
     assert not (tmp_path / "badges").exists()
 
 

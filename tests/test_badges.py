@@ -8,6 +8,7 @@ import re
 import xml.etree.ElementTree as xml
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import jwt
 import pytest
@@ -286,6 +287,17 @@ def test_nothing_can_be_added_anywhere(badge, added, where):
     body = badge.replace(b"</svg>", added + b"</svg>")
     data = {"before": added + badge, "inside": body, "behind": badge + added}[where]
     refused(data, "picture")
+
+
+def test_a_badge_with_one_byte_changed_is_refused_wherever_it_is(badge):
+    rng = Random(0)
+    for place in [*range(40), *rng.sample(range(len(badge)), 300)]:
+        changed = bytearray(badge)
+        changed[place] ^= 1 << rng.randrange(8)
+        with pytest.raises(Refused):
+            look(bytes(changed))
+        with pytest.raises(Refused):
+            look(badge[:place] + badge[place + 1 :])
 
 
 @pytest.mark.parametrize("junk", [b"\n", b"\0", b"</svg>", b"PK\x03\x04"])
