@@ -499,6 +499,12 @@ def test_a_credential_whose_claims_do_not_fit_is_refused(path, value):
     refused(altered(path, value), "credential")
 
 
+def test_a_picture_must_say_what_it_is(badge):
+    picture = base64.b64encode(look(badge).picture).decode()
+    for kind in ("", "data:image/png;base64,"):
+        refused(altered("image/id", kind + picture), "credential")
+
+
 def test_times_are_kept(badge):
     until = NOW + timedelta(days=30)
     short = badge_awards.issue(claims(until=until), PRIVATE)
