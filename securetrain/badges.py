@@ -271,9 +271,9 @@ def section() -> str:
 def _item(badge: Badge) -> str:
     """Return one badge: its picture as an image, where no script runs, and words."""
     source = PICTURE + base64.b64encode(badge.picture).decode()
-    told = f"{badge.issuer}, {badge.since.day} {badge.since:%B %Y}"
     return (
         f'<li><img src="{source}" width="160" height="160" '
         f'alt="{pages.text(badge.caption)}"><br>{pages.text(badge.name)}<br>'
-        f'<span class="st-quiet">{pages.text(told)}</span></li>'
+        f'<span class="st-quiet">{pages.text(badge.issuer)}<br>'
+        f"{badge.since.day} {badge.since:%B %Y}</span></li>"
     )

@@ -653,7 +653,7 @@ def test_the_home_page_shows_what_the_pinned_key_vouches_for(shelf, badge):
     picture = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', page)[1]
     assert base64.b64decode(picture) == look(good).picture
     assert 'alt="Badge of Secure AI Training: Poisoned training data' in page
-    assert "A school, 5 January 2026" in page
+    assert "A school<br>5 January 2026" in page
 
 
 def test_the_home_page_names_what_it_does_not_accept(shelf, badge):
