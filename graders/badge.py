@@ -239,7 +239,7 @@ def report(
     folder: Path,
 ) -> str:
     """Return what was issued, and who was left out and why."""
-    lines = [f"{award.key}: {sum(left.values())} badges issued, in {folder}"]
+    lines = [f"{award.key}, badges issued: {sum(left.values())}, in {folder}"]
     if there := [student for student, fresh in left.items() if not fresh]:
         lines.append(f"there already, and not replaced ({len(there)}): {shown(there)}")
     for verdict, says in SAYS.items():

@@ -85,6 +85,8 @@ def describe(badge: Badge, revoked: Revoked | None = None, holder: str = "") -> 
             width=80,
             initial_indent=f"  {name:<9} ",
             subsequent_indent=" " * 12,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
         for name, text in rows
     )
@@ -115,7 +117,7 @@ def revoke(options: argparse.Namespace) -> int:
     for word in options.badges:
         reasons[_id(word, public)] = options.reason
     _replace(options.list, badge_awards.revoke(reasons, private, public, now) + "\n")
-    print(f"{options.list}: {len(reasons)} badges taken back; publish it again")
+    print(f"{options.list}: taken back: {len(reasons)}; publish the list again")
     return 0
 
 

@@ -42,13 +42,14 @@ def draw(
     words = f"Badge of {course}: {title}. {kind}, {day}"
     words += f", {holder}." if holder else "."
     colour = COLOURS.get(stage, INK) if stage else PATH
+    glyph = GLYPHS.get(stage, GLYPHS[""])
     lines, size = fit(title)
     top = 246 - (len(lines) - 1) * size * 0.55 + size * 0.2
     shapes = [
         _octagon(250, INK),
         _octagon(242, colour),
         _octagon(216, PAPER),
-        f'<path transform="translate(256 142) scale(0.95)" d="{GLYPHS[stage]}" '
+        f'<path transform="translate(256 142) scale(0.95)" d="{glyph}" '
         f'fill="none" stroke="{INK}" stroke-width="6" stroke-linejoin="round"/>',
         _line(course.upper(), 92, 15, "600"),
         *(_line(t, top + n * size * 1.1, size, "700") for n, t in enumerate(lines)),

@@ -610,7 +610,7 @@ def test_revoking_adds_to_the_list_and_verify_heeds_it(desk, capsys):
     assert cli.main(check) == 0
     assert "not in the issuer's list" in capsys.readouterr().out
     assert cli.main([*revoke, "badge.svg"]) == 0
-    assert "2 badges taken back" in capsys.readouterr().out
+    assert "taken back: 2" in capsys.readouterr().out
     assert cli.main(check) == 1
     assert "graded by mistake" in capsys.readouterr().err
     Path("fake.svg").write_bytes(badge_awards.issue(claims(), PRIVATE))
