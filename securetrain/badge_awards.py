@@ -15,7 +15,7 @@ import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from securetrain import badge_svg, badge_tokens, badges, catalogue, role_paths
 from securetrain.catalogue import Unit
@@ -83,12 +83,10 @@ def role(key: str) -> Award:
 
 def everything() -> list[Award]:
     """Return every badge that there is: topics, then roles."""
-    found = [topic(key) for key in dict.fromkeys(u.topic for u in catalogue.units()
-             if u.kind == "lab")]  # fmt: skip
+    graded = dict.fromkeys(u.topic for u in catalogue.units() if u.kind == "lab")
     paths = {key: role_paths.path(key) for key in catalogue.roles()}
-    return found + [
-        role(k) for k, us in paths.items() if any(u.kind == "lab" for u in us)
-    ]
+    roles = [key for key, units in paths.items() if any(u.kind == "lab" for u in units)]
+    return [*map(topic, graded), *map(role, roles)]
 
 
 def narrative(award: Award, judged: Judgement) -> str:
@@ -132,12 +130,6 @@ def make(
         check_name(name)
     if not issuer[0] or (until and until <= since):
         raise ValueError("expected an issuer's name, and an end after the beginning")
-    times = {"validFrom": since, **({"validUntil": until} if until else {})}
-    seconds = {"nbf": int(since.timestamp())}
-    if until:
-        seconds["exp"] = int(until.timestamp())
-    stage = "" if award.role else award.labs[0].stage
-    picture = badge_svg.draw(award.title, award.kind, stage, since, COURSE, holder.name)
     did, credential, subject = badge_tokens.did_key(issuer[1]), _urn(), _urn()
     return {
         "@context": list(badges.CONTEXT),
@@ -145,8 +137,7 @@ def make(
         "type": badges.TYPES,
         "name": f"{COURSE}: {award.title}",
         "issuer": {"id": did, "type": ["Profile"], "name": issuer[0]},
-        **{name: f"{time:{badges.TIME}}" for name, time in times.items()},
-        "image": _image(*picture),
+        "image": _image(award, holder, since),
         "credentialSubject": {
             "id": subject,
             "type": ["AchievementSubject"],
@@ -156,8 +147,16 @@ def make(
         "iss": did,
         "jti": credential,
         "sub": subject,
-        **seconds,
+        **_times("validFrom", "nbf", since),
+        **_times("validUntil", "exp", until),
     }
+
+
+def _times(name: str, claim: str, time: datetime | None) -> dict:
+    """Return a time as the credential says it, and as the token's claim."""
+    if time is None:
+        return {}
+    return {name: f"{time.astimezone(UTC):{badges.TIME}}", claim: int(time.timestamp())}
 
 
 def _achievement(award: Award, judged: Judgement) -> dict:
@@ -175,7 +174,10 @@ def _achievement(award: Award, judged: Judgement) -> dict:
     }
 
 
-def _image(picture: bytes, words: str) -> dict:
+def _image(award: Award, holder: Holder, since: datetime) -> dict:
+    stage = "" if award.role else award.labs[0].stage
+    title, kind = award.title, award.kind
+    picture, words = badge_svg.draw(title, kind, stage, since, COURSE, holder.name)
     text = badges.PICTURE + base64.b64encode(picture).decode()
     return {"id": text, "type": "Image", "caption": words}
 

@@ -126,6 +126,29 @@ def verify(
 
 def _badge(claims: dict, issuer_key: str) -> Badge:
     """Return what a credential says; raise ValueError where claims contradict it."""
+    _check_claims(claims, issuer_key)
+    achieved, image = claims["credentialSubject"]["achievement"], claims["image"]
+    known = tuple(claims["credentialSubject"]["identifier"])
+    names = [one["identityHash"] for one in known if one["hashed"] is False]
+    until = claims.get("validUntil")
+    return Badge(
+        id=claims["id"],
+        name=achieved["name"],
+        description=achieved["description"],
+        criteria=achieved["criteria"]["narrative"],
+        issuer=claims["issuer"]["name"],
+        issuer_key=issuer_key,
+        since=when(claims["validFrom"]),
+        until=when(until) if until else None,
+        holder=str(names[0]) if names else "",
+        picture=base64.b64decode(image["id"].removeprefix(PICTURE), validate=True),
+        caption=image["caption"],
+        identifiers=known,
+    )
+
+
+def _check_claims(claims: dict, issuer_key: str) -> None:
+    """Raise ValueError unless a token's claims and its credential say the same."""
     issuer, subject = claims["issuer"], claims["credentialSubject"]
     achieved, image = subject["achievement"], claims["image"]
     same = {
@@ -146,23 +169,6 @@ def _badge(claims: dict, issuer_key: str) -> Badge:
         raise ValueError("a text is missing")
     if not image["id"].startswith(PICTURE):
         raise ValueError("its image is not in it")
-    known = tuple(subject["identifier"])
-    names = [one["identityHash"] for one in known if one["hashed"] is False]
-    until = claims.get("validUntil")
-    return Badge(
-        id=claims["id"],
-        name=achieved["name"],
-        description=achieved["description"],
-        criteria=achieved["criteria"]["narrative"],
-        issuer=issuer["name"],
-        issuer_key=issuer_key,
-        since=when(claims["validFrom"]),
-        until=when(until) if until else None,
-        holder=str(names[0]) if names else "",
-        picture=base64.b64decode(image["id"].removeprefix(PICTURE), validate=True),
-        caption=image["caption"],
-        identifiers=known,
-    )
 
 
 def when(text: str) -> datetime:
