@@ -34,7 +34,7 @@ SHIMS = {
         'if [ "$1" = lab ]; then set -- "$@" --prepare; fi\n'
         f'exec "{sys.executable}" -m securetrain.cli "$@"\n'
     ),
-    "make": 'exec /usr/bin/make "$@" PYTHON=true\n',
+    "make": f'exec "{shutil.which("make")}" "$@" PYTHON=true\n',
 }
 # A learner's copy that is still empty fails its checks, and says so with 1. What reads
 # a class's gradebook is tried in test_badge_issue.py: here its options are.
