@@ -26,6 +26,7 @@ COMMANDS = {
     "workflows": ("securetrain.workflows_command", "check pipelines, gate commits"),
     "runs": ("securetrain.runs_command", "check the signed log of training runs"),
     "badge": ("securetrain.badge_command", "issue badges, check them anywhere"),
+    "scenario": ("securetrain.scenario_command", "rehearse a fresh incident"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 
