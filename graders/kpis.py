@@ -143,12 +143,11 @@ def read_gradebook(url: str) -> Input:
     except OSError as error:
         return Input(KIND, trouble=f"{KIND}: {error.strerror}")
     except ValueError as error:
-        return Input(KIND, (), hashes, trouble=f"{KIND}: {error}")
+        return Input(KIND, (), hashes, False, f"{KIND}: {error}")
     synthetic = kpis.is_synthetic(students, KIND)
     rows = "".join(f"{one}\n" for one in grades)
-    return Input(
-        KIND, grades, hashes or (sha256(rows.encode()).hexdigest(),), synthetic
-    )
+    hashes = hashes or (sha256(rows.encode()).hexdigest(),)
+    return Input(KIND, grades, hashes, synthetic, "", path.name if path else "")
 
 
 def _grades(book: Reading) -> Iterator[Grade]:

@@ -94,8 +94,8 @@ def check_month(value: Any) -> None:
     """Raise ValueError unless this is a month, as "2026-12"."""
     if not isinstance(value, str) or not MONTH.fullmatch(value):
         raise ValueError(
-            f"month {value!a:.40}: expected a year from 2020 and a month from 01 to 12, "
-            "such as 2026-12"
+            f"month {value!a:.40}: expected a year from 2020 and a month from 01 to "
+            "12, such as 2026-12"
         )
 
 

@@ -41,7 +41,8 @@ class Truth:
 
     learners, releases (a quarter), teams: how many; skill: mean share that learners get
     right; gain: of confidence; leave: share who leave half way, mostly the less able
-    find: of faults in drills; tampered: of releases that reach the gate
+    find: of faults in drills; pace: how long that takes, 1 is usual; tampered: of
+    releases that reach the gate
     past: earlier quarters with drills and a log
     """
 
@@ -50,6 +51,7 @@ class Truth:
     gain: float = 0.2
     leave: float = 0.25
     find: float = 0.75
+    pace: float = 1.0
     tampered: float = 0.03
     releases: int = 60
     teams: tuple[str, ...] = ("red", "blue")
@@ -130,8 +132,8 @@ def _record(
 ) -> dict[str, Any]:
     """Return an exported record: a survey, quizzes, and the survey again."""
     now, unit = start(quarter) + timedelta(days=rng.randrange(5)), catalogue.units()[0]
-    # people differ little in what moves them, and much in what they call a 3
-    mood, week = rng.gauss(2.5, 0.4), timedelta(days=7)
+    # who can do less is less sure, a little; the day and the item add chance
+    mood, week = rng.gauss(2.5, 0.4) + 1.5 * (able - 0.7), timedelta(days=7)
     rows = list(_ratings(rng, now, "before", unit.id, mood + rng.gauss(0, 0.4)))
     rows += _quizzes(rng, now + week, able, 3 if leaves else 10)
     if not leaves:
@@ -181,21 +183,22 @@ def _drills(rng: Random, quarter: Quarter, truth: Truth) -> Iterator[Debrief]:
         kinds = ["poisoned-data", *rng.sample(debriefs.KINDS, 3)]
         for team in truth.teams:
             found = tuple(
-                _finding(rng, f"{kind}-{number}", kind, truth.find)
+                _finding(rng, f"{kind}-{number}", kind, truth)
                 for number, kind in enumerate(kinds, 1)
             )
             times = began.isoformat(), (began + timedelta(hours=2)).isoformat()
             yield Debrief(month, team, False, True, *times, found, rng.randrange(3))
 
 
-def _finding(rng: Random, name: str, kind: str, find: float) -> Finding:
+def _finding(rng: Random, name: str, kind: str, truth: Truth) -> Finding:
     """Return a fault: what is hard to see is found later, or never."""
     hard = rng.random()
-    if hard > find:
+    if hard > truth.find:
         return Finding(name, kind, False, None, None, None)
-    seen = round(60 * (5 + 60 * hard) * rng.uniform(0.7, 1.3))
-    held = seen + round(60 * rng.uniform(4, 25))
-    well = held + round(60 * rng.uniform(5, 40))
+    minute = 60 * truth.pace
+    seen = round(minute * (5 + 60 * hard) * rng.uniform(0.7, 1.3))
+    held = seen + round(minute * rng.uniform(4, 25))
+    well = held + round(minute * rng.uniform(5, 40))
     return Finding(name, kind, True, seen, held, well if rng.random() < 0.9 else None)
 
 
@@ -250,8 +253,25 @@ def write(cohort: Cohort, folder: Path) -> None:
 
 def grades(cohort: Cohort) -> Input:
     """Return the grades as the gradebook would give them; their hash is of the rows."""
-    rows = "".join(f"{one}\n" for one in cohort.grades).encode()
-    return Input("gradebook", cohort.grades, (sha256(rows).hexdigest(),), True)
+    return Input("gradebook", cohort.grades, (_hash(*cohort.grades),), True)
+
+
+def _hash(*rows: Any) -> str:
+    return sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest()
+
+
+def in_memory(cohort: Cohort) -> Evidence:
+    """Return a cohort as evidence without files; hashes are of the rows."""
+    lines, newest = audit_log.events(data := log_bytes(cohort.log))
+    people = tuple(cohort.roles.items())
+    drills = tuple(_hash(one) for one in cohort.debriefs)
+    records = tuple(_hash(one) for one in cohort.records)
+    return Evidence(
+        grades(cohort), Input("cohort", people, (_hash(*people),), True),
+        Input("records", tuple(cohort.learners), records, True),
+        Input("debriefs", cohort.debriefs, drills, True),
+        Input("gate log", tuple(lines), (sha256(data).hexdigest(),), True), newest,
+    )  # fmt: skip
 
 
 def evidence(folder: Path, grades: Input) -> Evidence:

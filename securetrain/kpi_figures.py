@@ -60,7 +60,8 @@ class Input:
     """What one kind of source gave.
 
     items: what was read; hashes: SHA-256 of each file; synthetic: made by a program,
-    not by people; trouble: why nothing is known from it, "" when all was read
+    not by people; trouble: why nothing is known from it, "" when all was read; name: of
+    the file or folder
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Input:
     hashes: tuple[str, ...] = ()
     synthetic: bool = False
     trouble: str = ""
+    name: str = ""
 
     @property
     def digest(self) -> str:
@@ -80,11 +82,12 @@ class Input:
 
     @property
     def source(self) -> str:
-        """The kind, the number of files and the first digits of the hash."""
+        """The kind, the name, the number of files and the first digits of the hash."""
         if not self.hashes:
             return f"{self.kind}: none read"
+        kind = f"{self.kind} {self.name}".strip()
         many = f", {len(self.hashes)} files" if len(self.hashes) > 1 else ""
-        return f"{self.kind}{many}, SHA-256 {self.digest[:12]}…"
+        return f"{kind}{many}, SHA-256 {self.digest[:12]}…"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from random import Random
-from statistics import mean
+from statistics import fmean
 
 SMALLEST = 5  # people; of fewer nothing is shown
 FEW = 20  # people; below, a bootstrap's interval is known to be too narrow
@@ -43,7 +43,7 @@ def growth(pairs: Sequence[tuple[float, float]]) -> float:
     """
     if not pairs:
         raise ValueError("expected a pair or more, got none")
-    return mean(after for _, after in pairs) / mean(before for before, _ in pairs) - 1
+    return fmean(a for _, a in pairs) / fmean(b for b, _ in pairs) - 1
 
 
 def growth_interval(pairs: Sequence[tuple[float, float]], seed: int = 0) -> Interval:
@@ -60,7 +60,7 @@ def growth_interval(pairs: Sequence[tuple[float, float]], seed: int = 0) -> Inte
 def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     """Return the bootstrap's 95 % interval of a mean over people."""
     rng, n = Random(seed), len(values)
-    drawn = sorted(mean(rng.choices(values, k=n)) for _ in range(RESAMPLES))
+    drawn = sorted(fmean(rng.choices(values, k=n)) for _ in range(RESAMPLES))
     return drawn[round(0.025 * RESAMPLES)], drawn[round(0.975 * RESAMPLES) - 1]
 
 

@@ -105,9 +105,9 @@ def read_records(folder: Path) -> Input:
 
     found = _read("records", folder, "*.json", read, lambda pair: pair[0].synthetic)
     newest = {}
-    for record, learner in sorted(found.items, key=lambda pair: pair[0].exported):
+    for record, learner in sorted(found.items, key=_exported):
         newest[record.learner] = learner
-    return Input(found.kind, tuple(newest.values()), *_rest(found))
+    return replace(found, items=tuple(newest.values()))
 
 
 def read_debriefs(folder: Path) -> Input:
@@ -119,8 +119,8 @@ def read_debriefs(folder: Path) -> Input:
     return _read("debriefs", folder, pattern, debriefs.read, lambda one: one.synthetic)
 
 
-def _rest(found: Input) -> tuple[tuple[str, ...], bool, str]:
-    return found.hashes, found.synthetic, found.trouble
+def _exported(pair: tuple[records.Record, Any]) -> datetime:
+    return datetime.fromisoformat(pair[0].exported)
 
 
 def _read(
@@ -142,15 +142,16 @@ def _read(
             raise ValueError(f"{folder}: no file {pattern} in it")
     except OSError as error:
         why = f"{error.filename}: {error.strerror}"
-        return Input(kind, (), tuple(hashes), trouble=why)
+        return Input(kind, (), tuple(hashes), False, why, folder.name)
     except ValueError as error:
-        return Input(kind, (), tuple(hashes), trouble=str(error))
+        return Input(kind, (), tuple(hashes), False, str(error), folder.name)
     synthetic = {made(one) for one in items}
     if len(synthetic) > 1:
         raise ValueError(
             f"{folder}: synthetic and real {kind} are mixed: give one kind"
         )
-    return Input(kind, tuple(items), tuple(hashes), synthetic.pop())
+    made_up = synthetic.pop()
+    return Input(kind, tuple(items), tuple(hashes), made_up, "", folder.name)
 
 
 def read_log(path: Path) -> tuple[Input, str]:
@@ -170,11 +171,13 @@ def read_log(path: Path) -> tuple[Input, str]:
     except OSError as error:
         return Input("gate log", trouble=f"{path}: {error.strerror}"), ""
     except ValueError as error:  # Refused is one
-        return Input("gate log", (), hashes, trouble=f"{path}: {error}"), ""
+        why = f"{path}: {error}"
+        return Input("gate log", (), hashes, False, why, path.name), ""
     made = {line["event"].get("synthetic") is True for line in lines}
     if len(made) > 1:
         raise ValueError(f"{path}: synthetic and real decisions are mixed")
-    return Input("gate log", tuple(lines), hashes, made.pop()), newest
+    synthetic = made.pop()
+    return Input("gate log", tuple(lines), hashes, synthetic, "", path.name), newest
 
 
 def _check_event(line: dict[str, Any]) -> None:
@@ -205,9 +208,9 @@ def read_cohort(path: Path) -> Input:
     except OSError as error:
         return Input("cohort", trouble=f"{path}: {error.strerror}")
     except (ValueError, csv.Error) as error:
-        return Input("cohort", (), hashes, trouble=f"{path}: {error}")
+        return Input("cohort", (), hashes, False, f"{path}: {error}", path.name)
     synthetic = is_synthetic([who for who, _ in people], str(path))
-    return Input("cohort", tuple(people), hashes, synthetic)
+    return Input("cohort", tuple(people), hashes, synthetic, "", path.name)
 
 
 def _people(data: bytes) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from securetrain import (
     kpi_numbers,
     kpi_page,
     kpi_systems,
+    kpi_tricks,
     kpis,
 )
 from securetrain.kpi_figures import (
@@ -411,6 +412,67 @@ def test_four_pairs_are_not_shown_and_another_quarters_do_not_help():
         assert (found.status, found.value, found.n) == (HIDDEN, None, "")
 
 
+# Tricks
+
+
+TRUTH = kpi_cohort.Truth(past=0, find=0.6, tampered=0.1, leave=0.3)
+
+
+def tricked(name):
+    cohort = kpi_cohort.draw(2, Q4, TRUTH)
+    (trick,) = [one for one in kpi_tricks.TRICKS if one.name == name]
+    after = trick.do(cohort)
+    return kpi_tricks.judge(trick.kpi, cohort, after, Q4, END, trick.late), after
+
+
+@pytest.mark.parametrize("name", ["repeat drills", "ask the gate often"])
+def test_the_page_resists_what_moves_a_report(name):
+    found, _ = tricked(name)
+    assert found.report and not found.page
+
+
+@pytest.mark.parametrize(
+    "name", ["forget who left", "lose bad debriefs", "cut the log"]
+)
+def test_a_witness_notices_what_was_lost(name):
+    found, after = tricked(name)
+    assert found.page and found.witness
+    kept = kpi_tricks.Witness.of(kpi_cohort.in_memory(after))
+    assert kept.notices(kpi_cohort.in_memory(after)) == [], "kept too late"
+
+
+@pytest.mark.parametrize(
+    "name", ["hand in until it passes", "praise at the end", "call it contained"]
+)
+def test_the_number_beside_it_stays(name):
+    found, _ = tricked(name)
+    assert found.page and found.beside and not found.witness
+
+
+def test_easy_drills_get_through():
+    found, _ = tricked("plant only the easy")
+    assert found.page and not found.witness and not found.beside
+
+
+def test_teaching_better_is_not_suspected():
+    better = replace(TRUTH, skill=0.9, gain=0.5, find=0.97, leave=0, pace=0.6)
+    pair = [[kpi_cohort.draw(2, Q4, one)] for one in (TRUTH, better)]
+    tricks, honest = kpi_tricks.trial(*pair, Q4, END)
+    assert not any(one.witness or one.beside for one in honest)
+    assert kpi_tricks.unseen(tricks) == ["plant only the easy"]
+
+
+def test_a_report_counts_what_lies_at_hand():
+    cohort = kpi_cohort.draw(2, Q4, TRUTH)
+    said = kpi_tricks.promises(cohort, Q4)
+    page = {one.id: one for one in kpis.figures(kpi_cohort.in_memory(cohort), Q4, END)}
+    assert said["missed"] == 0 < page["missed"].value
+    assert said["completion"] > page["completion"].value
+    assert said["response"] * 60 == kpi_numbers.median(
+        [one.contained_after_s for one in kpi_tricks.found(cohort, Q4)]
+    )
+
+
 # Files
 
 
@@ -554,3 +616,5 @@ def test_a_hash_of_several_files_is_that_of_their_sorted_hashes():
     found = Input("records", (), ("b", "a"))
     assert found.digest == sha256(b"a\nb\n").hexdigest()
     assert found.source.startswith("records, 2 files, SHA-256")
+    named = replace(found, name="exports")
+    assert named.source.startswith("records exports, 2 files, SHA-256")

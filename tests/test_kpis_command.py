@@ -90,7 +90,8 @@ def test_the_page_names_every_number_with_source_n_and_period(folder, run):
     _, rows, page, _ = run(*everything(folder))
     for row in rows.values():
         assert row["source"] and row["n"] and row["period"]
-    assert digest(folder / "gradebook.db")[:12] in find(rows, "Labs")["source"]
+    source = find(rows, "Labs")["source"]
+    assert f"gradebook.db, SHA-256 {digest(folder / 'gradebook.db')[:12]}" in source
     assert "http://" not in page and "https://" not in page
     assert "<script" not in page
 
