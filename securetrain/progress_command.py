@@ -1,4 +1,4 @@
-"""Show your own record in words, or export it for somebody to whom you choose to give it.
+"""Show your own record in words, or export it as a file that you may hand on.
 
 Your record stays on this machine until you export it and hand the file on yourself.
 """

@@ -1,8 +1,8 @@
 """One learner's record as one file: exported on request, read strictly.
 
-The record itself is `work/progress.jsonl` (`progress`); nothing but `export` makes a file
-that is meant to be handed on. It names nobody: the learner is a random id that is made at
-the first export, and kept beside the record.
+The record itself is `work/progress.jsonl` (`progress`); only an export is meant to be
+handed on. It names nobody: the learner is a random id that is made at the first export,
+and kept beside the record.
 
     {"schema": "securetrain.record/1", "exported": time, "learner": id, "role": role,
      "synthetic": false, "statements": [xAPI statement, …]}
@@ -135,7 +135,7 @@ def _other_schema(schema: str) -> str:
 
 
 def fact(statement: object) -> Fact:
-    """Return what a statement says. Raises ValueError for one that is not as we write."""
+    """Return what a statement says. Raises ValueError for one that is not ours."""
     match statement:
         case {
             "timestamp": str(time),
@@ -156,7 +156,7 @@ def fact(statement: object) -> Fact:
         raise ValueError(f"expected an object of this course, got {target!r:.60}")
     unit, _, part = target.removeprefix(progress.URN).partition("#")
     success, response = result.get("success"), result.get("response", "")
-    if success not in (None, True, False) or not isinstance(response, str):
+    if not isinstance(success, bool | None) or not isinstance(response, str):
         raise ValueError("expected success as true or false, and a response in words")
     return Fact(
         words[verb], unit, part, _time(time), success, response, _rating(result)
