@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -30,7 +28,7 @@ from urllib.parse import quote
 from graders import release
 from graders.export import existing, shown, standings
 from graders.lms import Standing
-from securetrain import badge_awards, lab_copies, manifests, notebooks
+from securetrain import badge_awards, manifests, notebooks, own_files
 from securetrain.badge_awards import Award, Holder, Judgement
 from securetrain.badge_command import private_key
 from securetrain.paths import root
@@ -140,18 +138,7 @@ def place(folder: Path, student: str, award: Award) -> Path:
 def leave(path: Path, data: bytes) -> bool:
     """Write a file whole or not at all; False when there is one already."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    number, scratch = tempfile.mkstemp(prefix=".badge-", dir=path.parent)
-    try:
-        with open(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        lab_copies.link(Path(scratch), path)
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(scratch)
-    return True
+    return own_files.create(path, data, 0o600)
 
 
 def holder(standing: Standing, named: bool) -> Holder:

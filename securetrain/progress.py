@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import uuid
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +19,15 @@ from pathlib import Path
 from securetrain import catalogue, paths
 from securetrain.catalogue import Unit
 
-ACTOR = {"account": {"homePage": "urn:securetrain:local", "name": "anonymous"}}
+# An address that nobody can own (RFC 2606): the record is this machine's alone.
+ACTOR = {
+    "objectType": "Agent",
+    "account": {"homePage": "https://securetrain.invalid", "name": "anonymous"},
+}
 URN = "urn:securetrain:"
 VERBS = {
     "started": "http://adlnet.gov/expapi/verbs/initialized",
+    "ran": "http://adlnet.gov/expapi/verbs/experienced",
     "answered": "http://adlnet.gov/expapi/verbs/answered",
     "checked": "http://adlnet.gov/expapi/verbs/attempted",
     "rated": "http://id.tincanapi.com/verb/rated",
@@ -121,6 +128,7 @@ def record(
 def _event(verb: str, target: str, result: dict) -> dict:
     """Return a statement of now; what is None in the result is left out."""
     return {
+        "id": str(uuid.uuid4()),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "actor": ACTOR,
         "verb": {"id": VERBS[verb], "display": {"en": verb}},
@@ -153,30 +161,39 @@ def events() -> list[dict]:
 
     A record that cannot be read gives a warning too, and counts as empty.
     """
+    return lines()[0]
+
+
+def lines() -> tuple[list[dict], int]:
+    """Return every event, oldest first, and how many lines are damaged.
+
+    Each of them is a warning too, and so is a record that cannot be read.
+    """
     try:
-        lines = file().read_bytes().split(b"\n")
+        content = file().read_bytes().split(b"\n")
     except FileNotFoundError:
-        return []
+        return [], 0
     except OSError as error:
         warnings.warn(
             f"Your record could not be read ({error}). Everything else works.",
-            stacklevel=2,
+            stacklevel=3,
         )
-        return []
-    found = []
-    for number, line in enumerate(lines, start=1):
+        return [], 0
+    found, damaged = [], 0
+    for number, line in enumerate(content, start=1):
         if not line.strip():
             continue
         try:
             event = json.loads(line)
             _facts(event)
             found.append(event)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            damaged += 1
             warnings.warn(
                 f"{file()}: line {number} is not a whole event and was skipped.",
-                stacklevel=2,
+                stacklevel=3,
             )
-    return found
+    return found, damaged
 
 
 def _facts(event: dict) -> tuple[str, str, str, str, bool]:
@@ -186,13 +203,29 @@ def _facts(event: dict) -> tuple[str, str, str, str, bool]:
     return event["verb"]["display"]["en"], unit_id, part, event["timestamp"], success
 
 
-def summary() -> dict[str, Summary]:
-    """Return what the record says, for every unit of the catalogue."""
-    every = events()
+def summary(of: Sequence[dict] | None = None) -> dict[str, Summary]:
+    """Return what the record, or these events, say for every unit of the catalogue."""
+    every = events() if of is None else of
     return {u.id: _summarise(u.id, every) for u in catalogue.units()}
 
 
-def _summarise(unit_id: str, every: list[dict]) -> Summary:
+def in_words(summary: Summary) -> str:
+    """Return what is known of a unit, such as "started, 3 questions answered"."""
+    parts = ["finished" if summary.finished else "started"]
+    if not (summary.started or summary.finished):
+        parts = []
+    if summary.answered:
+        parts.append(
+            f"{summary.answered} questions answered, {summary.right} right, "
+            f"{summary.first} at the first try"
+        )
+    if summary.checks:
+        passed = sum(ok for _, ok in summary.checks)
+        parts.append(f"{passed} of {len(summary.checks)} checks pass")
+    return ", ".join(parts)
+
+
+def _summarise(unit_id: str, every: Sequence[dict]) -> Summary:
     times: dict[str, str] = {}
     answers: dict[str, list[bool]] = {}
     checks: dict[str, bool] = {}
