@@ -98,7 +98,7 @@ class Policy:
 def read(content: bytes, source: str = RULES) -> Policy:
     """Return a policy. Raises ValueError that names what is wrong with it, and where.
 
-    `securetrain policy init` writes a file to begin with; docs/policy.md explains it.
+    `securetrain policy init` writes one to begin with; docs/policy-template.md says how.
     """
     try:
         tree = tomllib.loads(content.decode("utf-8"))

@@ -15,6 +15,7 @@ from typing import Any
 from securetrain import checklist, plain_yaml, policies
 from securetrain.policies import CONFIG, RULES, Policy
 
+GATE = ".securetrain/policy.toml"  # without it `commit-gate` asks about less
 COMMIT = re.compile("[0-9a-f]{40}")
 HELP = {"-h", "--help"}  # with it a command ends well and checks nothing
 
@@ -33,6 +34,8 @@ def problems(policy: Policy, files: Mapping[str, bytes], today: date) -> list[st
             kind, _, name = check.partition(" ")
             if kind == "hook":
                 why = _hook(hooks.get(name), name, policies.waived(policy, name))
+                if name == "commit-gate" and GATE not in files:
+                    why = why or f"without {GATE} it asks about no data and no model"
             else:
                 ran = any(_is(line, name) for line in runs)
                 why = "" if ran else "no workflow runs it, in a line of its own"

@@ -33,7 +33,9 @@ def honest(team: Team) -> dict[str, TREE]:
         "code": {"train.py": b"print('trained again')\n"},
         "new data, signed and scanned": data | team.scanned(data),
         "a new model, signed": signed("models", weights, 3),
-        "one more run": {"runs.jsonl": team.runs("FINISHED", "FAILED", "FINISHED")},
+        "one more run": {
+            "runs.jsonl": team.runs("FINISHED", after=team.files["runs.jsonl"])
+        },
     }
 
 
@@ -109,7 +111,7 @@ def detours(team: Team) -> dict[str, Detour]:
             ({"notes.md": secret}, {"notes.md": None}), verify
         ),
         "a key written backwards": Detour(({"notes.md": secret[::-1]},)),
-        "a backdoor, signed": Detour((weights,), model="models"),
+        "wrong weights, signed": Detour((weights,), model="models"),
     }
 
 

@@ -84,6 +84,7 @@ class Team:
         self.git("commit", "-q", "--no-verify", "-m", "the team's repository")
         self.base = self.git("rev-parse", "HEAD").stdout.strip()
         self.install()
+        self.installed = self.hook.read_bytes()
 
     def git(self, *args: str, **more: str) -> subprocess.CompletedProcess:
         """Run git in the repository, which knows no settings but its own."""
@@ -102,9 +103,14 @@ class Team:
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
 
+    @property
+    def hook(self) -> Path:
+        """The file that git runs before a commit."""
+        return self.folder / ".git/hooks/pre-commit"
+
     def uninstall(self) -> None:
         """Take the hooks away, as in a fresh clone."""
-        (self.folder / ".git/hooks/pre-commit").unlink(missing_ok=True)
+        self.hook.unlink(missing_ok=True)
 
     def write(self, changes: Mapping[str, bytes | None]) -> None:
         """Write files into the working tree; None removes one."""
@@ -130,7 +136,8 @@ class Team:
         """Go back to where the repository was, with its hooks."""
         self.git("reset", "-q", "--hard", base or self.base)
         self.git("clean", "-q", "-f", "-d")
-        self.install()
+        self.hook.write_bytes(self.installed)
+        self.hook.chmod(0o755)
 
     # What is in it
 
@@ -147,12 +154,12 @@ class Team:
         folder = "reports/poison-scan"
         return {f"{folder}.json": text, f"{folder}.sig": signature}
 
-    def runs(self, *statuses: str) -> bytes:
-        """Return a signed log of runs that ended with these statuses."""
+    def runs(self, *statuses: str, after: bytes = b"") -> bytes:
+        """Return a signed log, `after` and then runs that ended with these statuses."""
         path = self.folder.parent / "runs.jsonl"
-        path.unlink(missing_ok=True)
+        path.write_bytes(after)
         for number, status in enumerate(statuses):
-            run = {"run": f"r{number}"}
+            run = {"run": f"r{len(after)}-{number}"}
             runlog.append(path, "signs", run | {"do": "start"}, self.logger)
             end = run | {"do": "end", "status": status}
             runlog.append(path, "signs", end, self.logger)

@@ -1,16 +1,19 @@
 """A team's rules: read strictly, held against a repository; exceptions that end."""
 
 import json
+import re
 from datetime import date, timedelta
 from hashlib import sha256
+from pathlib import Path
 from random import Random
 
 import pytest
 import yaml
 
-from securetrain import checklist, policies, policy_check
+from securetrain import checklist, commit_gate, policies, policy_check
 from securetrain.policies import CONFIG, RULES
 
+ROOT = Path(__file__).resolve().parents[1]
 TODAY = date(2027, 1, 20)
 HEAD = '[policy]\nname = "ours"\nowner = "Ada"\nreview = 2027-03-31\n'
 RULE = """
@@ -174,6 +177,14 @@ def test_a_hook_that_does_not_do_its_work_is_named(content, says):
     assert any(says in line for line in found), found
 
 
+def test_the_gate_for_commits_needs_its_own_policy():
+    text = HEAD + RULE.replace("hook secrets", "hook commit-gate")
+    gate = LOCAL | {"id": "commit-gate", "entry": "securetrain workflows gate"}
+    (found,) = problems(text, config=config(gate))
+    assert f"without {commit_gate.POLICY} it asks about no data" in found
+    assert not problems(text, config=config(gate), more={commit_gate.POLICY: b""})
+
+
 # Exceptions
 
 
@@ -260,3 +271,14 @@ def test_a_command_that_may_be_passed_over_is_not(files):
         found
         == f"{RULES}: no-keys: ci {COMMAND}: no workflow runs it, in a line of its own"
     )
+
+
+def test_the_policy_in_words_has_the_same_rules():
+    text = policies.TEMPLATE.read_text("utf-8")
+    text = text.replace("@OWNER@", "Ada").replace("@REVIEW@", "2027-03-31")
+    words = (ROOT / "docs" / "policy-template.md").read_text("utf-8")
+    rows = re.findall(r"(?m)^\| `([a-z-]+)` \| (.+) \| (.+) \|$", words)
+    for rule, row in zip(policies.read(text.encode()).rules, rows, strict=True):
+        named = row[2].replace("`", "").removeprefix("by hand: ")
+        assert (rule.id, rule.says) == row[:2]
+        assert named == (", ".join(rule.checks) or rule.hand)
