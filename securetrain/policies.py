@@ -98,7 +98,7 @@ class Policy:
 def read(content: bytes, source: str = RULES) -> Policy:
     """Return a policy. Raises ValueError that names what is wrong with it, and where.
 
-    `securetrain policy init` writes one to begin with; docs/policy-template.md says how.
+    `securetrain policy init` writes one; docs/policy-template.md says how to go on.
     """
     try:
         tree = tomllib.loads(content.decode("utf-8"))
