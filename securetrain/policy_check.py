@@ -17,6 +17,7 @@ from securetrain.policies import CONFIG, RULES, Policy
 
 GATE = ".securetrain/policy.toml"  # without it `commit-gate` asks about less
 COMMIT = re.compile("[0-9a-f]{40}")
+RUNS = {"python", "system", "unsupported", "script"}  # languages that run the entry
 HELP = {"-h", "--help"}  # with it a command ends well and checks nothing
 
 
@@ -113,6 +114,8 @@ def _hook(hook: dict[str, Any] | None, id: str, exclude: str) -> str:
         return f"entry {hook['entry']!r:.60}: expected {asked!r}"
     if asked and entry[1:] != asked.split()[1:]:
         return f"entry {hook['entry']!r:.60}: expected {asked!r}"
+    if asked and hook.get("language", "python") not in RUNS:
+        return f"language {hook['language']!r:.40}: it does not run the entry"
     if HELP & set(map(str, hook.get("args") or [])):
         return "args ask for help, and nothing is checked"
     stages = hook.get("stages")

@@ -27,10 +27,11 @@ import argparse
 import sys
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from securetrain import commits, policies, policy_check
-from securetrain.policies import RULES
+from securetrain.policies import CONFIG, RULES
 
 
 def init(options: argparse.Namespace) -> int:
@@ -68,6 +69,8 @@ def check(options: argparse.Namespace) -> int:
     print(f"{len(policy.rules)} rules, {len(found)} findings")
     if by_hand:
         print(f"no machine checks: {', '.join(by_hand)}")
+    if policy.hooks and CONFIG in files and CONFIG not in policy.pinned:
+        print(f"[pinned] lacks {CONFIG}; it has {sha256(files[CONFIG]).hexdigest()}")
     return int(bool(found))
 
 

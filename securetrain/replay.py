@@ -5,7 +5,8 @@ that they changed in the same commit, or none installed. They cannot choose what
 here: rules and configuration are those of the base, and each commit is staged on top of
 the one before and judged as if it were made now.
 
-What the hooks do not read, this does not see either.
+A hook is told of no file that was removed; a commit that removes one is therefore held
+to the hooks with every file. What the hooks do not read, this does not see either.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from datetime import date
 from pathlib import Path
 
 from securetrain import commits, policies, policy_check
+from securetrain.commits import Commit
 from securetrain.policies import CONFIG, RULES
 
 HOME = RULES.partition("/")[0]
-OURS = ("SKIP", "PRE_COMMIT_ALLOW_NO_CONFIG", "GIT_DIR", "GIT_INDEX_FILE")
+# What would change which hooks run, or where git looks.
+OURS = ("SKIP", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY")
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,28 @@ def commits_since(
         folder = Path(scratch, "repository")
         config = Path(scratch, "config.yaml")
         config.write_bytes(before.files[CONFIG])
-        whole = str(repository.resolve())
-        commits.git(repository, "clone", "-q", "--no-checkout", whole, str(folder))
+        source = str(repository.resolve())
+        commits.git(repository, "clone", "-q", "--no-checkout", source, str(folder))
         for commit in listed:
             wrong = policy_check.problems(policy, commit.files, today)
             if commit.touches(HOME):
-                wrong.append(
-                    f"{HOME}: a commit that changes the rules needs their owner"
-                )
-            name = commit.name.removeprefix("commit ")
-            done = _make(folder, name, config, os.environ if env is None else env)
+                wrong += [f"{HOME}: a commit that changes the rules needs their owner"]
+            done = _make(folder, commit, config, os.environ if env is None else env)
             said = "\n".join([done.stdout, done.stderr, *wrong]).strip()
-            yield Outcome(name, not wrong and not done.returncode, said)
+            passed = not wrong and not done.returncode
+            yield Outcome(_name(commit), passed, said)
+
+
+def _name(commit: Commit) -> str:
+    return commit.name.removeprefix("commit ")
 
 
 def _make(
-    folder: Path, name: str, config: Path, env: Mapping[str, str]
+    folder: Path, commit: Commit, config: Path, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess:
     """Stage what a commit brings on top of the one before, and run its hooks."""
+    name = _name(commit)
+    gone = commit.changed - set(commit.files)  # no hook is told of these
     parents = commits.git(folder, "rev-list", "--parents", "-n", "1", name).split()
     if len(parents) < 2:
         raise ValueError(f"{name} has no commit before it: another history came in")
@@ -89,6 +96,6 @@ def _make(
     env["PATH"] = os.pathsep.join([ours, env.get("PATH", os.defpath)])
     hooks = [sys.executable, "-m", "pre_commit", "run", "--color=never"]
     return subprocess.run(
-        [*hooks, "--config", str(config)],
+        [*hooks, "--config", str(config), *["--all-files"] * bool(gone)],
         cwd=folder, env=env, capture_output=True, text=True,
     )  # fmt: skip

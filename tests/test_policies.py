@@ -166,6 +166,7 @@ def test_the_hook_of_a_repository_needs_a_commit():
         (config(LOCAL | {"entry": "securetrain secrets audit"}), "entry 'securetrain"),
         (config(LOCAL | {"entry": "securetrain secrets scan x"}), "entry 'securetrain"),
         (config(LOCAL | {"args": ["--help"]}), "nothing is checked"),
+        (config(LOCAL | {"language": "pygrep"}), "it does not run the entry"),
         (config(LOCAL | {"stages": ["manual"]}), "does not run before a commit"),
         (config(LOCAL | {"exclude": "^a$"}), "no exception allows it"),
     ],

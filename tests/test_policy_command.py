@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,11 @@ def test_check_wants_rules_that_are_staged(tmp_path, capsys):
     said = capsys.readouterr()
     assert f"{CONFIG}: there is none" in said.err
     assert "no machine checks: keys-change" in said.out
+    (tmp_path / CONFIG).write_bytes(b"repos: []\n")
+    subprocess.run(["git", "-C", tmp_path, "add", "--all"], check=True)
+    assert run("check", "--repository", tmp_path) == 1
+    digest = sha256(b"repos: []\n").hexdigest()
+    assert f"[pinned] lacks {CONFIG}; it has {digest}" in capsys.readouterr().out
 
 
 # Commits made again
@@ -89,6 +95,13 @@ def test_the_base_decides_what_is_asked(team, monkeypatch, capsys):
     said = capsys.readouterr()
     assert "1 commits since" in said.out and "1 refused" in said.out
     assert "model-files" in said.err and f"{CONFIG}: not as" in said.err
+
+
+def test_a_commit_that_only_removes_is_seen(team):
+    """No hook is told that a file is gone: here, what keeps the pods in."""
+    assert team.commit({"deploy/training.yaml": None}).made
+    (outcome,) = replay.commits_since(team.folder, team.base, team.today, team.env)
+    assert outcome.why == ["cluster"]
 
 
 def test_new_rules_do_not_judge_themselves(team):
