@@ -25,6 +25,8 @@ COMMANDS = {
     "cluster": ("securetrain.cluster_command", "judge Kubernetes manifests"),
     "serving": ("securetrain.serving_command", "serve with closed settings only"),
     "workflows": ("securetrain.workflows_command", "check pipelines, gate commits"),
+    "policy": ("securetrain.policy_command", "hold a repository to its own rules"),
+    "reports": ("securetrain.reports_command", "sign what a scan found, ask for it"),
     "runs": ("securetrain.runs_command", "check the signed log of training runs"),
     "badge": ("securetrain.badge_command", "issue badges, check them anywhere"),
     "scenario": ("securetrain.scenario_command", "rehearse a fresh incident"),
