@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from securetrain import alert_rules, alerts_command, cli, exporter
+from securetrain import alert_rules, alerts_command, cli, exporter, promql
 from securetrain.monitoring import MONITORS, Trace
 
 RULES = Path(alert_rules.__file__).with_name("training_alerts.yaml")
@@ -76,7 +76,7 @@ CHANGES = {
     "not looked for": (
         "absent(training_batches_total) or rate(training_batches_total[5m]) == 0",
         "training_loss > 9",
-        "no sound alert reads training_batches_total",
+        "no sound alert reads the value of training_batches_total",
     ),
     "a function": ("absent(tr", "abent(tr", "rules.yaml:12: not an expression: abent"),
     "a bracket": ("on(monitor)", "on(monitor", "is not closed"),
@@ -123,13 +123,13 @@ def test_metrics_are_told_from_labels_functions_and_words():
         'sum by (label) (rate(a_total{label="b", x=~"c.*"}[5m] offset 1h)) '
         "/ ignoring(y) group_left(z) d > bool 1e3 and on() absent(up == 0)"
     )
-    metrics, labels = alert_rules.named(expr)
+    metrics, labels = promql.named(expr)
     assert metrics == ["a_total", "d", "up"]
     assert labels == ["label", "label", "x", "y", "z"]
     assert alert_rules.seconds("1h30m") == 5400
     for wrong in ("(a", "a)", "a{b}}", "a $ b", '"a'):
         with pytest.raises(ValueError):
-            alert_rules.named(wrong)
+            promql.named(wrong)
 
 
 def test_a_scrape_says_what_is_exported_and_the_list_is_right():
@@ -170,7 +170,103 @@ def test_a_scrape_of_ones_own_replaces_the_courses_metrics(tmp_path, capsys):
     given = ["alerts", "check", "--scrape", str(tmp_path / "m.txt"), str(path)]
     assert cli.main([*given, "--need", "queue_length"]) == 0
     assert cli.main(given) == 1
-    assert "no sound alert reads up" in capsys.readouterr().err
+    assert "no sound alert reads the value of up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("expr", "reads"),
+    [
+        ("absent(a)", set()),
+        ("absent(a) or a == 0", {"a"}),
+        ('absent(up{job="b"})', set()),
+        ("absent_over_time(a[5m]) or b > 1", {"b"}),
+        ("absent(a != 1)", {"a"}),
+        ("absent(a > bool 1)", set()),
+        ("absent(max(a))", set()),
+        ("count by (x) (a) < 3", set()),
+        ("count(a) by (x) < 3", set()),
+        ("count((a > 2)) > 3", {"a"}),
+        ("max by (x) (a) > 3 and on(x) timestamp(b) > 1", {"a"}),
+        ('count(a{x!="1"}) > 3', set()),
+    ],
+)
+def test_whether_it_exists_is_not_what_its_value_is(expr, reads):
+    assert promql.valued(expr) == reads
+
+
+@pytest.mark.parametrize("metric", alert_rules.NEEDED)
+def test_an_alert_that_only_asks_whether_a_metric_exists_watches_nothing(
+    metric, tmp_path
+):
+    tree = yaml.safe_load(RULES.read_text("utf-8"))
+    for rule in tree["groups"][0]["rules"]:
+        if metric in rule["expr"]:
+            rule["expr"] = f"absent({metric})"
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(tree), "utf-8")
+    found = "\n".join(alerts_command.judge(path))
+    assert f"no sound alert reads the value of {metric}" in found
+
+
+SCRAPE = """# HELP a what it is
+a{x="1",y="left \\"b\\" {c}, d"} 4
+a{x="2"} 5 1700000000
+plain 6
+"""
+
+
+@pytest.mark.parametrize(
+    ("expr", "fault"),
+    [
+        ('a{x="1"} > 3', ""),
+        ('a{x="1", y=~"left.*",} > 3', ""),
+        ("a{y='left \"b\" {c}, d'} > 3", ""),
+        ('a{x="2", y=""} > 3', ""),
+        ('a{x!="1"} > 3', ""),
+        ('a{x=~"\\\\d|none"} > 3', ""),
+        ('a{x="1", instance="h:1", job=~"t.*"} > 3', ""),
+        ('up{job="a"} == 0', ""),
+        ('a{x="1"}[5m] > 3 and plain > 4', ""),
+        ('a{x="3"} > 3', 'nothing in the scrape is a{x="3"}'),
+        ('a{x="2", y=~"left.*"} > 3', 'nothing in the scrape is a{x="2",y=~"left.*"}'),
+        ('a{x=~"1.+"} > 3', "nothing in the scrape is a"),
+        ('a{x!~"1|2"} > 3', "nothing in the scrape is a"),
+        ('a > 3 unless on() plain{x="1"} > 3', 'nothing in the scrape is plain{x="1"}'),
+        ('a{x=~"(1"} > 3', "x: '(1' is no pattern that this check reads"),
+        ('a{x=~"(1+)+"} > 3', "is no pattern that this check reads"),
+        ('a{x=~".*.*.*.*.*1"} > 3', "is no pattern that this check reads"),
+        ('a{x="\\x31"} > 3', "is no text that this check reads"),
+        ('a{"x"="1"} > 3', "not an expression: expected label and value in { }"),
+        ('a{x "1"} > 3', "not an expression: expected label and value in { }"),
+        ('a{x>"1"} > 3', "not an expression: expected label and value in { }"),
+    ],
+)
+def test_a_label_s_value_must_be_one_of_the_scrape(expr, fault, tmp_path):
+    tree = yaml.safe_load(RULES.read_text("utf-8"))
+    rule = tree["groups"][0]["rules"][0] | {"expr": expr}
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": [rule]}]}))
+    series = alerts_command.series(SCRAPE)
+    found = "\n".join(
+        alerts_command.judge(path, {"a", "plain"}, [], {"x", "y"}, series)
+    )
+    assert (fault in found) if fault else found == ""
+
+
+def test_the_command_takes_values_from_the_scrape(tmp_path, capsys):
+    text = RULES.read_text("utf-8")
+    own = exporter.Exporter()
+    own.thresholds(dict.fromkeys(MONITORS, 5.0))
+    own.observe(trace(), 0, dict.fromkeys(MONITORS, 7.0))
+    with exporter.serving(own) as address:
+        (tmp_path / "m.txt").write_text(exporter.scrape(address))
+    path = tmp_path / "rules.yaml"
+    given = ["alerts", "check", "--scrape", str(tmp_path / "m.txt"), str(path)]
+    for chosen, status in ((MONITORS[0], 0), (f"{MONITORS[0]}s", 1)):
+        other = text.replace(" > on", f'{{monitor="{chosen}"}} > on', 1)
+        path.write_text(other)
+        assert cli.main(given) == status
+    assert "nothing in the scrape is" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(
