@@ -22,13 +22,13 @@ from securetrain.plain_yaml import Document
 EXPORTED = frozenset(
     f"training_{name}"
     for name in ("batches_total", "loss", "top_loss", "class_loss", "labels_total")
-    + ("input", "monitor_score", "monitor_threshold")
+    + ("input", "monitor_score", "monitor_peak", "monitor_threshold")
 )
 LABELS = frozenset({"monitor", "label", "statistic"})  # what it tells them apart by
 TARGET = frozenset({"job", "instance"})  # what Prometheus adds to each
 NEW_LABELS = frozenset({"label_replace", "label_join", "count_values"})
 ALWAYS = frozenset({"up", "scrape_duration_seconds", "ALERTS"})  # Prometheus' own
-NEEDED = ("training_monitor_score", "training_batches_total", "up")
+NEEDED = ("training_monitor_peak", "training_batches_total", "up")
 Series = Mapping[str, Sequence[Mapping[str, str]]]
 MAX_WAIT, HOUR = 3600, "1 hour"  # seconds that an alert may wait before it fires
 

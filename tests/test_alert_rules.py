@@ -33,15 +33,15 @@ def test_the_courses_rules_pass(tmp_path):
 
 
 CHANGES = {
-    "a letter": ("monitor_score", "monitor_scores", "rules.yaml:6: nothing exports"),
+    "a letter": ("monitor_peak", "monitor_peaks", "rules.yaml:6: nothing exports"),
     "no comparison": (
         "> on(monitor) training_monitor_threshold",
         "+ on(monitor) training_monitor_threshold",
         "rules.yaml:6: compares nothing",
     ),
     "a comparison of labels only": (
-        "training_monitor_score > on",
-        """training_monitor_score{monitor!="x"} + on""",
+        "training_monitor_peak > on",
+        """training_monitor_peak{monitor!="x"} + on""",
         "rules.yaml:6: compares nothing",
     ),
     "a comparison that is a number": (
@@ -55,8 +55,8 @@ CHANGES = {
         "rules.yaml:6: nothing has a label monitors",
     ),
     "a letter of a label that is chosen": (
-        "training_monitor_score > on",
-        """training_monitor_score{monitr="mean loss"} > on""",
+        "training_monitor_peak > on",
+        """training_monitor_peak{monitr="mean loss"} > on""",
         "rules.yaml:6: nothing has a label monitr",
     ),
     "a group that is asked once a year": (
@@ -81,8 +81,8 @@ CHANGES = {
     "a function": ("absent(tr", "abent(tr", "rules.yaml:12: not an expression: abent"),
     "a bracket": ("on(monitor)", "on(monitor", "is not closed"),
     "a hidden name": (
-        "training_monitor_score > on(monitor) training_monitor_threshold",
-        """'{__name__="training_monitor_score"} > 1'""",
+        "training_monitor_peak > on(monitor) training_monitor_threshold",
+        """'{__name__="training_monitor_peak"} > 1'""",
         "__name__ hides",
     ),
     "no group": ("groups", "group", "expected groups"),
@@ -95,16 +95,16 @@ def test_a_rule_that_was_weakened_is_refused(what, tmp_path):
     assert says in judge(tmp_path, old, new)
 
 
-@pytest.mark.parametrize("record", ["training_monitor_scores", ["a"], 3])
+@pytest.mark.parametrize("record", ["training_monitor_peaks", ["a"], 3])
 def test_a_recording_rule_makes_no_metric_out_of_nothing(record, tmp_path):
-    text = RULES.read_text("utf-8").replace("monitor_score >", "monitor_scores >", 1)
+    text = RULES.read_text("utf-8").replace("monitor_peak >", "monitor_peaks >", 1)
     tree = yaml.safe_load(text)
-    made = {"record": record, "expr": "training_monitor_scores"}
+    made = {"record": record, "expr": "training_monitor_peaks"}
     tree["groups"][0]["rules"].append(made)
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump(tree), "utf-8")
     found = "\n".join(alerts_command.judge(path))
-    assert "nothing exports training_monitor_scores" in found
+    assert "nothing exports training_monitor_peaks" in found
 
 
 def test_what_a_sound_recording_rule_makes_exists(tmp_path):
@@ -136,7 +136,7 @@ def test_a_scrape_says_what_is_exported_and_the_list_is_right():
     own = exporter.Exporter()
     own.thresholds(dict.fromkeys(MONITORS, 5.0))
     own.observe(trace(), 0, dict.fromkeys(MONITORS, 7.0))
-    own.observe(trace(), 1, dict.fromkeys(MONITORS, 7.0))
+    own.observe(trace(), 1, dict.fromkeys(MONITORS, 6.0))
     with exporter.serving(own) as address:
         text = exporter.scrape(address)
         second = exporter.serving(exporter.Exporter(), own.port)
@@ -147,8 +147,9 @@ def test_a_scrape_says_what_is_exported_and_the_list_is_right():
     assert found == alert_rules.EXPORTED
     assert alerts_command.labels(text) == alert_rules.LABELS
     assert exporter.sample(text, "training_batches_total") == 2
-    score = exporter.sample(text, "training_monitor_score", monitor=MONITORS[0])
-    assert score == 7
+    for name, value in (("score", 6), ("peak", 7), ("threshold", 5)):
+        found = exporter.sample(text, f"training_monitor_{name}", monitor=MONITORS[0])
+        assert found == value
     assert exporter.sample(text, "training_loss") == pytest.approx(
         trace().losses[1].mean()
     )
@@ -274,7 +275,7 @@ def test_the_command_takes_values_from_the_scrape(tmp_path, capsys):
 )
 def test_promtool_takes_our_rules_and_takes_the_wrong_name_too(tmp_path):
     wrong = tmp_path / "rules.yaml"
-    text = RULES.read_text("utf-8").replace("monitor_score", "monitor_scores", 1)
+    text = RULES.read_text("utf-8").replace("monitor_peak", "monitor_peaks", 1)
     wrong.write_text(text, "utf-8")
     for path in (RULES, wrong):
         done = subprocess.run(["promtool", "check", "rules", path], capture_output=True)
