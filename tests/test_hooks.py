@@ -120,8 +120,8 @@ DEMONSTRATIONS = {
     ),
     "alert-rules": lambda: Demonstration(
         {"alerts/training.yaml": ALERTS},
-        {"alerts/training.yaml": ALERTS.replace(b"monitor_score", b"monitor_scores")},
-        "alerts/training.yaml:6: nothing exports training_monitor_scores",
+        {"alerts/training.yaml": ALERTS.replace(b"monitor_peak", b"monitor_peaks")},
+        "alerts/training.yaml:6: nothing exports training_monitor_peaks",
     ),
     "scan-reports": lambda: Demonstration(
         scanned(),
