@@ -20,6 +20,7 @@ from securetrain import (
     leaks,
     manifests,
     notebooks,
+    run_facts,
     runlog,
 )
 from securetrain.leaks import Mock
@@ -229,7 +230,7 @@ def story(rng: Any, failed: bool) -> list[dict[str, Any]]:
             },
         ]
         for step in range(3):
-            value = runlog.number(round((0.1 if bad else 0.8) + rng.random() / 10, 4))
+            value = run_facts.number(round((0.1 if bad else 0.8) + rng.random() / 10, 4))
             where = {"run": run, "key": "accuracy", "step": step}
             said.append({"do": "metric", **where, "value": value})
         said.append(
@@ -266,7 +267,7 @@ def tampered(
     steps = [n for n, one in enumerate(said) if one["do"] == "metric" and n > HEADS[0]]
     at = rng.choice([n for n in steps if n not in HEADS])  # from 0: the line that lies
     better = [dict(one) for one in said]
-    better[at]["value"] = runlog.number(0.9 + rng.random() / 11)
+    better[at]["value"] = run_facts.number(0.9 + rng.random() / 11)
     if vector == "cut":
         end = rng.randrange(HEADS[1] + 1, len(lines) - 1)
         return list(lines[:end]), {"item": name, "last": [end, end]}
