@@ -230,9 +230,9 @@ def story(rng: Any, failed: bool) -> list[dict[str, Any]]:
             },
         ]
         for step in range(3):
-            value = run_facts.number(round((0.1 if bad else 0.8) + rng.random() / 10, 4))
+            value = round((0.1 if bad else 0.8) + rng.random() / 10, 4)
             where = {"run": run, "key": "accuracy", "step": step}
-            said.append({"do": "metric", **where, "value": value})
+            said.append({"do": "metric", **where, "value": run_facts.number(value)})
         said.append(
             {"do": "end", "run": run, "status": "FAILED" if bad else "FINISHED"}
         )

@@ -1,4 +1,4 @@
-"""A cohort of twenty, run with the commands of the instructor guide as they stand there.
+"""A cohort of twenty, run with the commands of the instructor guide as they stand.
 
 Hand-ins are real notebooks, graded in the jail; the people are made up, and everything
 made of them says so.
@@ -88,7 +88,7 @@ def cohort(tmp_path_factory):
     read_by_hand(course)
     (course / WORKSPACE / "grades.csv").unlink(missing_ok=True)
     run(here, export)
-    run(here, drill + " --synthetic")
+    run(here, f"{drill.rstrip()} --synthetic")
     respond(course.parent / "cohort" / "red")
     run(here, end)
     run(here, page)
