@@ -27,6 +27,7 @@ COMMANDS = {
     "policy": ("securetrain.policy_command", "hold a repository to its own rules"),
     "reports": ("securetrain.reports_command", "sign what a scan found, ask for it"),
     "runs": ("securetrain.runs_command", "check the signed log of training runs"),
+    "badge": ("securetrain.badge_command", "issue badges, check them anywhere"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 

@@ -107,7 +107,7 @@ def _create(path: Path, content: bytes) -> bool:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_bytes(content)
-        _link(scratch, path)
+        link(scratch, path)
     except FileExistsError:
         return False
     finally:
@@ -115,7 +115,7 @@ def _create(path: Path, content: bytes) -> bool:
     return True
 
 
-def _link(scratch: Path, path: Path) -> None:
+def link(scratch: Path, path: Path) -> None:
     """Give a file its name; unlike a rename, this never replaces another file."""
     try:
         os.link(scratch, path)
