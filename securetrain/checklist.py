@@ -101,6 +101,15 @@ def lines() -> dict[str, str]:
     return {unit.topic: unit.checklist for unit in catalogue.units()}
 
 
+@cache
+def commands() -> frozenset[str]:
+    """Return the names of all commands, those of the graders included."""
+    from importlib.metadata import entry_points
+
+    ours = entry_points(group="securetrain.commands")
+    return frozenset(cli.COMMANDS) | {entry.name for entry in ours}
+
+
 def problems(
     of: Collection[Part] | None = None,
     sentences: Mapping[str, str] | None = None,
@@ -148,7 +157,7 @@ def _enforced(part: Part, known: Mapping[str, str]) -> Iterator[str]:
         if hook not in known:
             yield f"'{hook}' is no hook"
     for command in part.commands:
-        if command.partition(" ")[0] not in cli.COMMANDS:
+        if command.partition(" ")[0] not in commands():
             yield f"'securetrain {command}' is no command"
     if len(part.hooks) + len(part.commands) != len(part.checks):
         yield f"checks start with 'hook ' or 'run ', got {part.checks}"

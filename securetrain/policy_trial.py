@@ -62,6 +62,7 @@ class Team:
 
     def __init__(self, folder: Path, seed: int, today: date | None = None) -> None:
         self.folder, self.rng = folder, Random(seed)
+        self.answers: dict[str, bool] = {}  # what CI said of a branch's trees
         self.today = today or datetime.now(UTC).date()
         self.origin = commit_attacks.Repository(seed)
         self.scanner, self.scanner_public = manifests.new_key()

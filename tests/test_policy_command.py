@@ -125,6 +125,17 @@ def test_an_exception_ends(team):
     assert "an exception outside its days" in outcome.said
 
 
+def test_another_history_is_not_judged(team):
+    """A commit without one before it has nothing to be staged on."""
+    team.git("checkout", "-q", "--orphan", "other")
+    team.git("commit", "-q", "--no-verify", "-m", "from nowhere")
+    try:
+        with pytest.raises(ValueError, match="another history came in"):
+            list(replay.commits_since(team.folder, team.base, team.today, team.env))
+    finally:
+        team.git("checkout", "-q", "-f", "main")
+
+
 def test_without_rules_nothing_is_said_to_be_judged(team):
     team.commit({RULES: None}, "--no-verify")
     head = team.git("rev-parse", "HEAD").stdout.strip()
