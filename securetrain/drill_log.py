@@ -95,8 +95,11 @@ def check(found: Sequence[dict[str, Any]], commitment: str) -> list[dict[str, An
 def _check_event(event: Any) -> None:
     do = event.get("do") if isinstance(event, Mapping) else None
     extra = {"do", "clock set back by"}
-    if do not in KEYS or event.keys() - extra != KEYS[do]:
+    if not isinstance(do, str) or do not in KEYS or event.keys() - extra != KEYS[do]:
         raise ValueError(f"expected one of {', '.join(KEYS)}, got {event!a:.60}")
+    free = {"value", "clock set back by"}
+    if not all(isinstance(event[key], str) for key in event.keys() - free):
+        raise ValueError(f"expected texts, got {event!a:.60}")
     if "kind" in event and event["kind"] not in KINDS:
         raise ValueError(f"kind {event['kind']!a:.40}: expected {', '.join(KINDS)}")
 

@@ -23,6 +23,7 @@ Exit status: 0 done; 1 refused, or the drill was not held; 2 wrong use.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import sys
 from pathlib import Path
@@ -51,6 +52,8 @@ def make(options: argparse.Namespace) -> int:
     """Make a drill, and start its clock."""
     from securetrain import scenario_folder, scenarios
 
+    if importlib.util.find_spec("torch") is None:
+        raise ValueError("a drill is made with the course's extra: PyTorch is missing")
     secret = secret_of(options)
     plan = scenarios.plan(options.month, options.team, options.hard, secret)
     to = options.to or Path(f"scenario-{options.month}-{options.team}")
@@ -103,7 +106,12 @@ def recover(options: argparse.Namespace) -> int:
         if not math.isfinite(number):
             raise ValueError(f"{options.value}: expected a finite number or a file")
         value = int(number) if number.is_integer() else number
-    head = deliver(HERE, options.kind, options.item, value)
+    try:
+        head = deliver(HERE, options.kind, options.item, value)
+    except Refused:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{options.value}: {error}") from None
     return _noted(head)
 
 

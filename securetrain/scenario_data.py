@@ -28,9 +28,9 @@ from securetrain import (
 from securetrain.poisoning import Poisoned, Trigger
 from securetrain.scenario_records import Truth
 from securetrain.scenario_service import HARD
-from securetrain.scenarios import Plan
+from securetrain.scenarios import ROWS, Plan
 
-N, CHECKED, TESTED = 800, 300, 300  # images
+CHECKED, TESTED = 300, 300  # images
 EPOCHS = 6
 RATE, COVER = 0.04, 0.02
 RELABELLED = 0.065  # two thirds of a class
@@ -84,7 +84,7 @@ def poisoned(plan: Plan, x: Tensor, y: Tensor) -> Poisoned:
 def training_set(plan: Plan, folder: Path) -> Truth:
     """Write the set, its release, the checked images and the relabellings."""
     fault, seed = plan.fault("poisoned-data"), plan.seed.number
-    x, y = data.signs(N, seed("signs"), hard=HARD)
+    x, y = data.signs(ROWS, seed("signs"), hard=HARD)
     tainted = poisoned(plan, x, y)
     files = data.to_files(tainted.x, tainted.y)
     by_night = fault is not None and fault.vector == "relabelled"

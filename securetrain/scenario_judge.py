@@ -18,6 +18,7 @@ from securetrain import drill_log, gate, plain_json
 from securetrain.archives import Refused
 from securetrain.debriefs import Debrief, Finding
 from securetrain.scenario_folder import DELIVERED, LOG, changed, read_sheet, read_truth
+from securetrain.scenarios import ROWS
 
 REMOVED, KEPT = 0.9, 0.9  # of the poison at least; of the honest images at least
 CALM, STOPPED = 0.1, 0.9  # calm days stopped at most; drifting days stopped at least
@@ -179,17 +180,17 @@ def refused(fault: Mapping[str, Any], value: Any, recovery: str = "") -> str:
 
 
 def _set(fault: Mapping[str, Any], kept: Any) -> str:
-    from securetrain.scenario_data import N
-
-    rows = isinstance(kept, list) and all(type(n) is int and 0 <= n < N for n in kept)
+    rows = isinstance(kept, list) and all(
+        type(n) is int and 0 <= n < ROWS for n in kept
+    )
     if not rows or len(set(kept)) != len(kept):
-        return f"expected a list of rows from 0 to {N - 1}, each once"
+        return f"expected a list of rows from 0 to {ROWS - 1}, each once"
     poison = set(fault["poison"])
     left, clean = len(poison & set(kept)), len(set(kept) - poison)
     if left > (1 - REMOVED) * len(poison):
         return f"{left} of {len(poison)} poisoned rows are still in it"
-    if clean < KEPT * (N - len(poison)):
-        return f"only {clean} of {N - len(poison)} honest rows are left"
+    if clean < KEPT * (ROWS - len(poison)):
+        return f"only {clean} of {ROWS - len(poison)} honest rows are left"
     return ""
 
 

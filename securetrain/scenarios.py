@@ -34,6 +34,7 @@ NOISE = (
     "rotated key", "honest relabelling", "registered again", "renewed registry",
     "failed run", "busy stream",
 )  # fmt: skip
+ROWS = 800  # images of a training set
 ALARM = 33  # the hour of the alarm: nine o'clock of the second day
 
 

@@ -39,13 +39,18 @@ from securetrain.signs import NAMES as SIGNS
 NINE = datetime(2026, 12, 2, 9, tzinfo=UTC)
 MONTHS = [f"2026-{number:02}" for number in range(1, 13)]
 LATER = timedelta(hours=2)
+REPAIRED = "after the repair"
+
+
+MADE: dict[str, Path] = {}  # where drills lie that tests take copies of
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small images gain nothing from a second thread."""
+def one_thread(tmp_path_factory):
+    """Small images gain nothing from a second thread; each drill is made once."""
     import torch
 
+    MADE["here"] = tmp_path_factory.mktemp("made")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -53,6 +58,14 @@ def one_thread():
 
 
 def new(folder: Path, month="2026-06", team="red", hard=False, secret=b"") -> Path:
+    """Return a drill of a test's own; the same one is made once and copied."""
+    made = MADE["here"] / f"{month}-{team}-{hard}-{len(secret)}"
+    if not made.exists():
+        make(made, month, team, hard, secret)
+    return shutil.copytree(made, folder)
+
+
+def make(folder: Path, month="2026-06", team="red", hard=False, secret=b"") -> Path:
     plan = scenarios.plan(month, team, hard, secret)
     scenario_folder.make(plan, folder, secret, now=NINE)
     return folder
@@ -132,9 +145,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_same_seed_makes_the_same_folder_and_a_secret_another(tmp_path):
-    one, two = (files(new(tmp_path / name, "2026-12")) for name in ("one", "two"))
+    one, two = (files(make(tmp_path / name, "2026-12")) for name in ("one", "two"))
     assert one == two
-    other = files(new(tmp_path / "three", "2026-12", secret=b"s" * 16))
+    other = files(make(tmp_path / "three", "2026-12", secret=b"s" * 16))
     fixed = [json.loads(found[SHEET])["commitment"] for found in (one, other)]
     assert (
         fixed[0] != fixed[1]
@@ -157,11 +170,11 @@ def test_a_folder_is_never_overwritten_and_a_failure_leaves_nothing(
     folder = new(tmp_path / "drill")
     before = files(folder)
     with pytest.raises(FileExistsError):
-        new(folder)
+        make(folder)
     assert files(folder) == before
     monkeypatch.setattr(drill_log, "start", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        new(tmp_path / "other")
+        make(tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -364,8 +377,9 @@ def test_what_a_cause_let_in_is_open_until_the_cause_is_closed(tmp_path):
     folder = new(tmp_path / "drill")
     truth = scenarios.plan("2026-06", "red")
     assert truth.row.faults[1].cause == "secret-1"
-    by = {one.kind: one for one in responder.respond(folder)}
-    release, leak = by["forged-registry"], by["leaked-secret"]
+    key = (folder / "recovery.key").read_bytes()
+    (leak,) = responder.secrets(folder / "evidence")
+    (release,) = responder.registry(folder / "evidence/registry", key)
     for minute, one in ((1, release), (30, leak)):
         now = NINE + timedelta(minutes=minute)
         say(folder, now, do="detect", kind=one.kind, item=one.item)
@@ -419,10 +433,7 @@ def everything(folder: Path) -> list[Found]:
 
 @pytest.mark.parametrize("month", MONTHS)
 def test_the_courses_tools_hold_every_month_and_naive_responders_none(month, tmp_path):
-    here = {name: tmp_path / name for name in ("tools", "all", "none")}
-    new(here["tools"], month)
-    for name in ("all", "none"):
-        shutil.copytree(here["tools"], here[name])
+    here = {name: new(tmp_path / name, month) for name in ("tools", "all", "none")}
     found = responder.respond(here["tools"])
     judged = steps(here["tools"], found)
     faults = {(fault["kind"], fault["item"]) for fault in judged.truth["faults"]}
@@ -460,14 +471,14 @@ def debriefed(tmp_path_factory):
 
 
 def test_a_debrief_says_what_happened_and_measures_the_repair(debriefed):
-    folder, judged, paths = debriefed
+    _, judged, paths = debriefed
     read = debriefs.read(paths[0])
     assert read == judged.debrief and read.false_alarms == 1 and not read.synthetic
-    values = scenario_debrief.measured(folder, judged)
-    assert values["before"]["attack success"] > 0.8
-    assert values["after the repair"]["attack success"] < 0.2
-    assert values["after the repair"]["accuracy"] > 0.9
     text = paths[1].read_text()
+    rows = (line.strip("| ").split(" | ") for line in text.splitlines())
+    values = {row[0]: row[1:] for row in rows if row[0] in ("before", REPAIRED)}
+    assert float(values["before"][0]) > 0.8 > 0.2 > float(values[REPAIRED][0])
+    assert float(values[REPAIRED][1]) > 0.9
     for words in (
         "by sticker",
         "no fault of this kind",
@@ -510,6 +521,30 @@ def test_fewer_than_five_others_are_not_shown(debriefed, tmp_path):
     (tmp_path / "0.json").write_text("{}")
     with pytest.raises(ValueError, match="0.json: no debrief"):
         scenario_debrief.others(tmp_path, own)
+
+
+def test_a_line_that_no_command_writes_is_refused(tmp_path):
+    folder = new(tmp_path / "drill")
+    for bad in (
+        {"do": "detect", "kind": "leaked-secret", "item": ["key-3"]},
+        {"do": "detect", "kind": "theft", "item": "key-3"},
+        {"do": "detect", "kind": "leaked-secret"},
+        {"do": "note", "text": "at nine", "time": "2026-12-02T09:00:00+00:00"},
+        {"do": ["note"], "text": ""},
+        {},
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            say(folder, **bad)
+    assert (folder / LOG).read_bytes().count(b"\n") == 1
+
+
+def test_who_writes_a_log_needs_no_torch():
+    code = "import sys; from securetrain import scenario_command, scenario_folder; "
+    code += "from securetrain import scenario_judge, scenario_debrief; "
+    code += "print(*{'torch', 'numpy', 'IPython'} & set(sys.modules))"
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 # --- The command ------------------------------------------------------------------
