@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from statistics import mean
 from typing import Any
 
@@ -33,6 +34,7 @@ from securetrain.kpi_figures import (
     spread,
 )
 from securetrain.kpi_numbers import FEW, SMALLEST
+from securetrain.records import Fact
 
 PASSING = 0.6  # of a lab's points
 
@@ -164,12 +166,12 @@ class Learner:
     """What one exported record says.
 
     pairs: (before, after) of each item of the survey that was answered both times
-    rated: time of the last answer after the course, "" for none
+    rated: time of the last answer after the course, None for none
     answered, first: quiz questions answered, and right at the first try
     """
 
     pairs: tuple[tuple[int, int], ...] = ()
-    rated: str = ""
+    rated: datetime | None = None
     answered: int = 0
     first: int = 0
 
@@ -179,30 +181,29 @@ class Learner:
         return mean(b for b, _ in self.pairs), mean(a for _, a in self.pairs)
 
 
-def learner(statements: Sequence[Mapping[str, Any]]) -> Learner:
-    """Return what a record's statements say, oldest first. The last rating counts.
+def learner(facts: Sequence[Fact]) -> Learner:
+    """Return what a record's facts say, oldest first. The last rating counts.
 
     Raises ValueError for a rating that is not 1 to 5.
     """
     ratings: dict[str, dict[str, int]] = {when: {} for when in survey.WHEN}
-    tries: dict[str, bool] = {}
-    rated = ""
-    for one in statements:
-        verb, part = one["verb"]["display"]["en"], one["object"]["id"]
-        if verb == "answered":
-            tries.setdefault(part, one["result"].get("success") is True)
-        elif verb == survey.VERB and "#confidence/" in part:
-            when, _, item = part.partition("#confidence/")[2].partition("/")
-            if when in ratings and item in {known.id for known in survey.items()}:
-                ratings[when][item] = _rating(one)
-                rated = one["timestamp"] if when == "after" else rated
+    tries: dict[tuple[str, str], bool] = {}
+    known, rated = {item.id for item in survey.items()}, None
+    for one in facts:
+        asked, _, rest = one.part.partition("/")
+        when, _, item = rest.partition("/")
+        if one.verb == "answered":
+            tries.setdefault((one.unit, one.part), one.success is True)
+        elif one.verb == survey.VERB and asked == "confidence" and item in known:
+            if when in ratings:
+                ratings[when][item] = _rating(one.rating)
+            rated = one.time if when == "after" else rated
     before, after = ratings["before"], ratings["after"]
     pairs = tuple((before[item], after[item]) for item in before if item in after)
     return Learner(pairs, rated, len(tries), sum(tries.values()))
 
 
-def _rating(statement: Mapping[str, Any]) -> int:
-    value = (statement["result"].get("score") or {}).get("raw")
+def _rating(value: float | None) -> int:
     if type(value) is not int or not survey.LOW <= value <= survey.HIGH:
         raise ValueError(f"a rating of {value!a:.20}: expected 1 to 5")
     return value
@@ -210,7 +211,9 @@ def _rating(statement: Mapping[str, Any]) -> int:
 
 def finished(records: Sequence[Learner], quarter: Quarter) -> list[Learner]:
     """Return who answered the survey before, and after it in this quarter."""
-    return [one for one in records if one.pairs and quarter.holds(one.rated)]
+    return [
+        one for one in records if one.pairs and one.rated and quarter.holds(one.rated)
+    ]
 
 
 def confidence(records: Input, quarter: Quarter) -> Figure:

@@ -150,7 +150,8 @@ def releases(
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for line in lines:
         event = line["event"]
-        if event.get("kind") == "software" or not quarter.holds(line["time"]):
+        when = datetime.fromisoformat(line["time"])
+        if event.get("kind") == "software" or not quarter.holds(when):
             continue
         unsigned = event["manifest"] == UNSIGNED
         own = f"line {line['number']}" if unsigned else event["manifest"]

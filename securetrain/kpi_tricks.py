@@ -41,7 +41,11 @@ def promises(cohort: Cohort, quarter: Quarter) -> dict[str, float]:
     labs: dict[str, list[bool]] = {}
     for one in cohort.grades:
         labs.setdefault(one.lab, []).append((one.score or 0) >= PASSING * one.points)
-    events = [event for time, event in cohort.log if quarter.holds(time)]
+    events = [
+        event
+        for time, event in cohort.log
+        if quarter.holds(datetime.fromisoformat(time))
+    ]
     before, after = answers(cohort)
     held = [one.contained_after_s for one in found(cohort, quarter)]
     return {
@@ -82,18 +86,16 @@ def in_time(findings: Collection[Finding]) -> float:
 
 def forget_leavers(cohort: Cohort) -> Cohort:
     """Take those who left off the list, out of the gradebook and the records."""
-    most = max(map(len, _labs(cohort).values()))
-    stay = {who for who, labs in _labs(cohort).items() if 2 * len(labs) > most}
-    grades = tuple(one for one in cohort.grades if one.student in stay)
-    roles = {who: role for who, role in cohort.roles.items() if who in stay}
-    return replace(cohort, grades=grades, roles=roles)
-
-
-def _labs(cohort: Cohort) -> dict[str, set[str]]:
-    labs: dict[str, set[str]] = {}
+    labs: dict[str, int] = {}
     for one in cohort.grades:
-        labs.setdefault(one.student, set()).add(one.lab)
-    return labs
+        labs[one.student] = labs.get(one.student, 0) + 1
+    roles = {
+        who: role
+        for who, role in cohort.roles.items()
+        if labs.get(who, 0) >= len(kpi_cohort.labs(role))
+    }
+    grades = tuple(one for one in cohort.grades if one.student in roles)
+    return replace(cohort, grades=grades, roles=roles)
 
 
 def hand_in_again(cohort: Cohort) -> Cohort:
