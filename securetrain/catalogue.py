@@ -70,6 +70,16 @@ def roles() -> dict[str, str]:
     return _read("catalogue.toml")["roles"]
 
 
+def plans() -> dict[str, list[list[str]]]:
+    """Return each role's path: role -> weeks of unit ids; a tour is one week."""
+    found = {}
+    for role, plan in _read("catalogue.toml")["paths"].items():
+        if plan.keys() not in ({"weeks"}, {"tour"}):
+            raise ValueError(f"[paths.{role}]: expected either 'weeks' or 'tour'.")
+        found[role] = plan["weeks"] if "weeks" in plan else [plan["tour"]]
+    return found
+
+
 def topics() -> dict[str, str]:
     """Return the topics: folder -> title."""
     return {key: t["title"] for key, t in _read("catalogue.toml")["topics"].items()}

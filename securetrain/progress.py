@@ -28,6 +28,7 @@ URN = "urn:securetrain:"
 VERBS = {
     "started": "http://adlnet.gov/expapi/verbs/initialized",
     "ran": "http://adlnet.gov/expapi/verbs/experienced",
+    "chose": "http://id.tincanapi.com/verb/selected",
     "answered": "http://adlnet.gov/expapi/verbs/answered",
     "checked": "http://adlnet.gov/expapi/verbs/attempted",
     "rated": "http://id.tincanapi.com/verb/rated",
