@@ -7,7 +7,7 @@ learners exported. Nobody is named, and no group of fewer than five is shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import mean
@@ -61,26 +61,42 @@ def completion(
 ) -> Figure:
     """Return the share of assigned labs that learners passed.
 
-    grades: items are `Grade`s; labs: those assigned, default: all that have a grade
-    cohort: items are (learner, role or ""): everyone who should have taken part; a role
-    is assigned the labs of its path. Without it the share is at most the one shown.
+    grades: items are `Grade`s; labs: those assigned, default: all of a role's path, or
+    without a role all that are graded
+    cohort: items are (learner, role or ""): everyone who should have taken part.
+    Without it the share is at most the one shown.
     """
     empty = blank("completion", None, grades, *([cohort] if cohort else []))
     if empty.notes:
         return empty
     roles = dict(cohort.items) if cohort else {}
     people = roles or dict.fromkeys((one.student for one in grades.items), "")
-    chosen = sorted(labs or {one.lab for one in grades.items})
+    graded = {one.lab for one in grades.items}
     found = {(one.student, one.lab): one for one in grades.items}
     states = {
         (who, lab): _state(found.get((who, lab)), passing)
         for who, role in people.items()
-        for lab in _assigned(role, chosen)
+        for lab in _assigned(role, labs, graded)
     }
-    if len({who for who, _ in states}) < SMALLEST:
+    learners = {who for who, _ in states}
+    if not states:
+        return replace(empty, notes=("nobody in the cohort is assigned a lab",))
+    if len(learners) < SMALLEST:
         return replace(empty, shown=HIDDEN, status=HIDDEN, notes=(SMALL,))
-    strangers = {one.student for one in grades.items} - set(people)
-    return _completed(empty, states, roles, len(strangers), bool(cohort), passing)
+    notes = _around(set(people), learners, {one.student for one in grades.items})
+    empty = replace(empty, notes=notes)
+    return _completed(empty, states, roles, bool(cohort), passing)
+
+
+def _around(
+    people: set[str], learners: set[str], students: set[str]
+) -> tuple[str, ...]:
+    """Return who is not counted, in numbers."""
+    without, strangers = len(people - learners), len(students - people)
+    found = [f"{without} of the cohort have no lab on their path"] * (without > 0)
+    if strangers:
+        found.append(f"{strangers} of the gradebook are not in the cohort, not counted")
+    return tuple(found)
 
 
 def _state(grade: Grade | None, passing: float) -> str:
@@ -91,30 +107,30 @@ def _state(grade: Grade | None, passing: float) -> str:
     return "undecided" if grade.undecided else "failed"
 
 
-def _assigned(role: str, labs: Sequence[str]) -> list[str]:
-    """Return the labs of a role's path among these; without a role all of them."""
+def _assigned(role: str, labs: Sequence[str], graded: Collection[str]) -> list[str]:
+    """Return the labs of a role's path, graded or not; without a role all graded ones.
+
+    labs: those named as assigned, which count alone; none is all
+    """
     if not role:
-        return list(labs)
+        return sorted(labs or graded)
     on_path = {unit.topic for unit in role_paths.path(role) if unit.kind == "lab"}
-    return [lab for lab in labs if lab in on_path]
+    return sorted(on_path & set(labs) if labs else on_path)
 
 
 def _completed(
     empty: Figure,
     states: Mapping[tuple[str, str], str],
     roles: Mapping[str, str],
-    strangers: int,
     fixed: bool,
     passing: float,
 ) -> Figure:
     learners, counts = len({who for who, _ in states}), Counter(states.values())
     low = counts["passed"] / len(states)
     high = low + counts["undecided"] / len(states)
-    notes = [f"passed: {percent(passing)} of a lab's points or more"]
+    notes = [f"passed: {percent(passing)} of a lab's points or more", *empty.notes]
     if counts["undecided"]:
         notes.append(f"{counts['undecided']} wait for a human's grade: at least this")
-    if strangers:
-        notes.append(f"{strangers} of the gradebook are not in the cohort, not counted")
     if not fixed:
         notes.append("no list of the cohort: who never handed in is not counted")
     status = MISSED if high < COMPLETION else UNKNOWN
