@@ -274,7 +274,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--debriefs", type=Path, help="folder of debriefs")
     add("--gate-log", type=Path, help="the gate's audit log")
     add("--head", default="", help="a hash of the log that somebody else kept")
-    add("--lab", action="append", default=[], help="assigned; default: all graded")
+    add("--lab", action="append", default=[], help="assigned; default: a path's")
     says = "share of a lab's points that passes it; default: %(default)s"
     add("--passing", type=float, default=kpi_learners.PASSING, help=says)
     add("--force", action="store_true", help="replace files that exist")

@@ -17,7 +17,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from securetrain import audit_log, catalogue, debriefs, progress, quiz, survey
+from securetrain import (
+    audit_log,
+    catalogue,
+    debriefs,
+    progress,
+    quiz,
+    records,
+    role_paths,
+    survey,
+)
 from securetrain.debriefs import Debrief, Finding
 from securetrain.kpi_figures import Input, Quarter
 from securetrain.kpi_learners import Grade, Learner, learner
@@ -74,12 +83,13 @@ class Cohort:
     @property
     def learners(self) -> list[Learner]:
         """What the records say, as the KPIs read them."""
-        return [learner(one["statements"]) for one in self.records]
+        facts = [map(records.fact, one["statements"]) for one in self.records]
+        return [learner(list(one)) for one in facts]
 
 
-def labs() -> list[str]:
-    """Return the topics with a graded lab."""
-    return [unit.topic for unit in catalogue.units() if unit.kind == "lab"]
+def labs(role: str) -> list[str]:
+    """Return the topics of the graded labs on a role's path."""
+    return [unit.topic for unit in role_paths.path(role) if unit.kind == "lab"]
 
 
 def start(quarter: Quarter) -> datetime:
@@ -91,24 +101,26 @@ def draw(seed: int, quarter: Quarter, truth: Truth | None = None) -> Cohort:
     """Return the cohort of a seed; the same seed gives the same files."""
     truth = truth or Truth()
     rng = Random(seed)
-    grades, records, roles = [], [], {}
+    grades, exports, roles = [], [], {}
     for number in range(truth.learners):
         name = f"{SYNTHETIC}{number + 1:03}"
         roles[name] = ROLES[number % len(ROLES)]
         able = min(0.98, max(0.15, rng.gauss(truth.skill, 0.15)))
         leaves = rng.random() < truth.leave * 2 * (able < truth.skill)
-        grades += _grades(rng, name, able, leaves)
-        records.append(_record(rng, quarter, roles[name], able, leaves, truth.gain))
+        grades += _grades(rng, name, labs(roles[name]), able, leaves)
+        exports.append(_record(rng, quarter, roles[name], able, leaves, truth.gain))
     every = [*quarter.before(truth.past), quarter]
     drills = [one for q in every for one in _drills(rng, q, truth)]
     log = [line for q in every for line in _log(rng, q, truth)]
-    return Cohort(roles, tuple(grades), tuple(records), tuple(drills), tuple(log))
+    return Cohort(roles, tuple(grades), tuple(exports), tuple(drills), tuple(log))
 
 
-def _grades(rng: Random, name: str, able: float, leaves: bool) -> Iterator[Grade]:
+def _grades(
+    rng: Random, name: str, assigned: Sequence[str], able: float, leaves: bool
+) -> Iterator[Grade]:
     """Yield what a learner handed in: one who leaves, the first third of the labs."""
-    every = labs()
-    for lab in every[: len(every) // 3] if leaves else every:
+    third = max(1, len(assigned) // 3)
+    for lab in assigned[:third] if leaves else assigned:
         share = min(1.0, max(0.0, rng.gauss(able + 0.12, 0.1)))
         yield Grade(name, lab, round(share * POINTS), POINTS)
 
@@ -265,10 +277,10 @@ def in_memory(cohort: Cohort) -> Evidence:
     lines, newest = audit_log.events(data := log_bytes(cohort.log))
     people = tuple(cohort.roles.items())
     drills = tuple(_hash(one) for one in cohort.debriefs)
-    records = tuple(_hash(one) for one in cohort.records)
+    exports = tuple(_hash(one) for one in cohort.records)
     return Evidence(
         grades(cohort), Input("cohort", people, (_hash(*people),), True),
-        Input("records", tuple(cohort.learners), records, True),
+        Input("records", tuple(cohort.learners), exports, True),
         Input("debriefs", cohort.debriefs, drills, True),
         Input("gate log", tuple(lines), (sha256(data).hexdigest(),), True), newest,
     )  # fmt: skip

@@ -41,9 +41,9 @@ class Quarter:
         first = 3 * self.number - 2
         return tuple(f"{self.year}-{month:02}" for month in range(first, first + 3))
 
-    def holds(self, time: str) -> bool:
-        """Say whether an ISO time with its zone lies in the quarter."""
-        return f"{datetime.fromisoformat(time).astimezone(UTC):%Y-%m}" in self.months
+    def holds(self, time: datetime) -> bool:
+        """Say whether a time, which knows its zone, lies in the quarter."""
+        return f"{time.astimezone(UTC):%Y-%m}" in self.months
 
     def before(self, count: int) -> list[Quarter]:
         """Return the quarters before this one, oldest first."""

@@ -7,8 +7,9 @@ learners exported. Nobody is named, and no group of fewer than five is shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from statistics import mean
 from typing import Any
 
@@ -33,6 +34,7 @@ from securetrain.kpi_figures import (
     spread,
 )
 from securetrain.kpi_numbers import FEW, SMALLEST
+from securetrain.records import Fact
 
 PASSING = 0.6  # of a lab's points
 
@@ -59,26 +61,42 @@ def completion(
 ) -> Figure:
     """Return the share of assigned labs that learners passed.
 
-    grades: items are `Grade`s; labs: those assigned, default: all that have a grade
-    cohort: items are (learner, role or ""): everyone who should have taken part; a role
-    is assigned the labs of its path. Without it the share is at most the one shown.
+    grades: items are `Grade`s; labs: those assigned, default: all of a role's path, or
+    without a role all that are graded
+    cohort: items are (learner, role or ""): everyone who should have taken part.
+    Without it the share is at most the one shown.
     """
     empty = blank("completion", None, grades, *([cohort] if cohort else []))
     if empty.notes:
         return empty
     roles = dict(cohort.items) if cohort else {}
     people = roles or dict.fromkeys((one.student for one in grades.items), "")
-    chosen = sorted(labs or {one.lab for one in grades.items})
+    graded = {one.lab for one in grades.items}
     found = {(one.student, one.lab): one for one in grades.items}
     states = {
         (who, lab): _state(found.get((who, lab)), passing)
         for who, role in people.items()
-        for lab in _assigned(role, chosen)
+        for lab in _assigned(role, labs, graded)
     }
-    if len({who for who, _ in states}) < SMALLEST:
+    learners = {who for who, _ in states}
+    if not states:
+        return replace(empty, notes=("nobody in the cohort is assigned a lab",))
+    if len(learners) < SMALLEST:
         return replace(empty, shown=HIDDEN, status=HIDDEN, notes=(SMALL,))
-    strangers = {one.student for one in grades.items} - set(people)
-    return _completed(empty, states, roles, len(strangers), bool(cohort), passing)
+    notes = _around(set(people), learners, {one.student for one in grades.items})
+    empty = replace(empty, notes=notes)
+    return _completed(empty, states, roles, bool(cohort), passing)
+
+
+def _around(
+    people: set[str], learners: set[str], students: set[str]
+) -> tuple[str, ...]:
+    """Return who is not counted, in numbers."""
+    without, strangers = len(people - learners), len(students - people)
+    found = [f"{without} of the cohort have no lab on their path"] * (without > 0)
+    if strangers:
+        found.append(f"{strangers} of the gradebook are not in the cohort, not counted")
+    return tuple(found)
 
 
 def _state(grade: Grade | None, passing: float) -> str:
@@ -89,30 +107,30 @@ def _state(grade: Grade | None, passing: float) -> str:
     return "undecided" if grade.undecided else "failed"
 
 
-def _assigned(role: str, labs: Sequence[str]) -> list[str]:
-    """Return the labs of a role's path among these; without a role all of them."""
+def _assigned(role: str, labs: Sequence[str], graded: Collection[str]) -> list[str]:
+    """Return the labs of a role's path, graded or not; without a role all graded ones.
+
+    labs: those named as assigned, which count alone; none is all
+    """
     if not role:
-        return list(labs)
+        return sorted(labs or graded)
     on_path = {unit.topic for unit in role_paths.path(role) if unit.kind == "lab"}
-    return [lab for lab in labs if lab in on_path]
+    return sorted(on_path & set(labs) if labs else on_path)
 
 
 def _completed(
     empty: Figure,
     states: Mapping[tuple[str, str], str],
     roles: Mapping[str, str],
-    strangers: int,
     fixed: bool,
     passing: float,
 ) -> Figure:
     learners, counts = len({who for who, _ in states}), Counter(states.values())
     low = counts["passed"] / len(states)
     high = low + counts["undecided"] / len(states)
-    notes = [f"passed: {percent(passing)} of a lab's points or more"]
+    notes = [f"passed: {percent(passing)} of a lab's points or more", *empty.notes]
     if counts["undecided"]:
         notes.append(f"{counts['undecided']} wait for a human's grade: at least this")
-    if strangers:
-        notes.append(f"{strangers} of the gradebook are not in the cohort, not counted")
     if not fixed:
         notes.append("no list of the cohort: who never handed in is not counted")
     status = MISSED if high < COMPLETION else UNKNOWN
@@ -164,12 +182,12 @@ class Learner:
     """What one exported record says.
 
     pairs: (before, after) of each item of the survey that was answered both times
-    rated: time of the last answer after the course, "" for none
+    rated: time of the last answer after the course, None for none
     answered, first: quiz questions answered, and right at the first try
     """
 
     pairs: tuple[tuple[int, int], ...] = ()
-    rated: str = ""
+    rated: datetime | None = None
     answered: int = 0
     first: int = 0
 
@@ -179,30 +197,29 @@ class Learner:
         return mean(b for b, _ in self.pairs), mean(a for _, a in self.pairs)
 
 
-def learner(statements: Sequence[Mapping[str, Any]]) -> Learner:
-    """Return what a record's statements say, oldest first. The last rating counts.
+def learner(facts: Sequence[Fact]) -> Learner:
+    """Return what a record's facts say, oldest first. The last rating counts.
 
     Raises ValueError for a rating that is not 1 to 5.
     """
     ratings: dict[str, dict[str, int]] = {when: {} for when in survey.WHEN}
-    tries: dict[str, bool] = {}
-    rated = ""
-    for one in statements:
-        verb, part = one["verb"]["display"]["en"], one["object"]["id"]
-        if verb == "answered":
-            tries.setdefault(part, one["result"].get("success") is True)
-        elif verb == survey.VERB and "#confidence/" in part:
-            when, _, item = part.partition("#confidence/")[2].partition("/")
-            if when in ratings and item in {known.id for known in survey.items()}:
-                ratings[when][item] = _rating(one)
-                rated = one["timestamp"] if when == "after" else rated
+    tries: dict[tuple[str, str], bool] = {}
+    known, rated = {item.id for item in survey.items()}, None
+    for one in facts:
+        asked, _, rest = one.part.partition("/")
+        when, _, item = rest.partition("/")
+        if one.verb == "answered":
+            tries.setdefault((one.unit, one.part), one.success is True)
+        elif one.verb == survey.VERB and asked == "confidence" and item in known:
+            if when in ratings:
+                ratings[when][item] = _rating(one.rating)
+            rated = one.time if when == "after" else rated
     before, after = ratings["before"], ratings["after"]
     pairs = tuple((before[item], after[item]) for item in before if item in after)
     return Learner(pairs, rated, len(tries), sum(tries.values()))
 
 
-def _rating(statement: Mapping[str, Any]) -> int:
-    value = (statement["result"].get("score") or {}).get("raw")
+def _rating(value: float | None) -> int:
     if type(value) is not int or not survey.LOW <= value <= survey.HIGH:
         raise ValueError(f"a rating of {value!a:.20}: expected 1 to 5")
     return value
@@ -210,7 +227,9 @@ def _rating(statement: Mapping[str, Any]) -> int:
 
 def finished(records: Sequence[Learner], quarter: Quarter) -> list[Learner]:
     """Return who answered the survey before, and after it in this quarter."""
-    return [one for one in records if one.pairs and quarter.holds(one.rated)]
+    return [
+        one for one in records if one.pairs and one.rated and quarter.holds(one.rated)
+    ]
 
 
 def confidence(records: Input, quarter: Quarter) -> Figure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from random import Random
 from statistics import fmean
 
@@ -52,6 +53,11 @@ def growth_interval(pairs: Sequence[tuple[float, float]], seed: int = 0) -> Inte
     The same pairs give the same interval: an auditor finds the number again.
     Source: Bootstrap methods, Efron 1979 (percentiles)
     """
+    return _resampled(tuple(pairs), seed)
+
+
+@lru_cache(64)
+def _resampled(pairs: tuple[tuple[float, float], ...], seed: int) -> Interval:
     rng, n = Random(seed), len(pairs)
     drawn = sorted(growth(rng.choices(pairs, k=n)) for _ in range(RESAMPLES))
     return drawn[round(0.025 * RESAMPLES)], drawn[round(0.975 * RESAMPLES) - 1]
@@ -59,9 +65,8 @@ def growth_interval(pairs: Sequence[tuple[float, float]], seed: int = 0) -> Inte
 
 def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     """Return the bootstrap's 95 % interval of a mean over people."""
-    rng, n = Random(seed), len(values)
-    drawn = sorted(fmean(rng.choices(values, k=n)) for _ in range(RESAMPLES))
-    return drawn[round(0.025 * RESAMPLES)], drawn[round(0.975 * RESAMPLES) - 1]
+    low, high = growth_interval([(1.0, value) for value in values], seed)
+    return low + 1, high + 1
 
 
 def median(times: Sequence[float | None]) -> float:

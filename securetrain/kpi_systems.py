@@ -150,7 +150,8 @@ def releases(
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for line in lines:
         event = line["event"]
-        if event.get("kind") == "software" or not quarter.holds(line["time"]):
+        when = datetime.fromisoformat(line["time"])
+        if event.get("kind") == "software" or not quarter.holds(when):
             continue
         unsigned = event["manifest"] == UNSIGNED
         own = f"line {line['number']}" if unsigned else event["manifest"]
@@ -183,7 +184,10 @@ def integrity(log: Input, quarter: Quarter) -> Figure:
     share = len(bad) / len(found)
     interval = kpi_numbers.wilson(len(bad), len(found))
     notes = ["refused, so caught: the log cannot show a model that went past the gate"]
-    notes += [f"by {name}: {count}" for name, count in sorted(checks.items())]
+    notes += [
+        f"refused by the check {name}: {count}"
+        for name, count in sorted(checks.items())
+    ]
     notes += [f"{len(passed)} of them were deployed, too, when they were whole"] * bool(
         passed
     )

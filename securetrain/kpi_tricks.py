@@ -41,7 +41,11 @@ def promises(cohort: Cohort, quarter: Quarter) -> dict[str, float]:
     labs: dict[str, list[bool]] = {}
     for one in cohort.grades:
         labs.setdefault(one.lab, []).append((one.score or 0) >= PASSING * one.points)
-    events = [event for time, event in cohort.log if quarter.holds(time)]
+    events = [
+        event
+        for time, event in cohort.log
+        if quarter.holds(datetime.fromisoformat(time))
+    ]
     before, after = answers(cohort)
     held = [one.contained_after_s for one in found(cohort, quarter)]
     return {
@@ -82,18 +86,16 @@ def in_time(findings: Collection[Finding]) -> float:
 
 def forget_leavers(cohort: Cohort) -> Cohort:
     """Take those who left off the list, out of the gradebook and the records."""
-    most = max(map(len, _labs(cohort).values()))
-    stay = {who for who, labs in _labs(cohort).items() if 2 * len(labs) > most}
-    grades = tuple(one for one in cohort.grades if one.student in stay)
-    roles = {who: role for who, role in cohort.roles.items() if who in stay}
-    return replace(cohort, grades=grades, roles=roles)
-
-
-def _labs(cohort: Cohort) -> dict[str, set[str]]:
-    labs: dict[str, set[str]] = {}
+    labs: dict[str, int] = {}
     for one in cohort.grades:
-        labs.setdefault(one.student, set()).add(one.lab)
-    return labs
+        labs[one.student] = labs.get(one.student, 0) + 1
+    roles = {
+        who: role
+        for who, role in cohort.roles.items()
+        if labs.get(who, 0) >= len(kpi_cohort.labs(role))
+    }
+    grades = tuple(one for one in cohort.grades if one.student in roles)
+    return replace(cohort, grades=grades, roles=roles)
 
 
 def hand_in_again(cohort: Cohort) -> Cohort:
@@ -269,20 +271,31 @@ def better(kpi: str, before: Values, after: Values) -> bool:
     return step > 0.001
 
 
-def judge(
-    kpi: str, before: Cohort, after: Cohort, quarter: Quarter, now: datetime, late: bool
-) -> Outcome:
+@dataclass(frozen=True)
+class Look:
+    """A cohort, what the page says of it, and what a report says."""
+
+    evidence: kpis.Evidence
+    page: Values
+    report: Values
+
+
+def look(cohort: Cohort, quarter: Quarter, now: datetime) -> Look:
+    """Return what there is to see of a cohort."""
+    evidence = kpi_cohort.in_memory(cohort)
+    return Look(evidence, values(evidence, quarter, now), promises(cohort, quarter))
+
+
+def judge(kpi: str, before: Look, after: Look, late: bool = False) -> Outcome:
     """Return what a change of evidence did for one number.
 
     late: a witness kept the hashes before the change, otherwise after it
     """
-    first, last = kpi_cohort.in_memory(before), kpi_cohort.in_memory(after)
-    was, now_is = (values(one, quarter, now) for one in (first, last))
-    said = promises(before, quarter), promises(after, quarter)
-    kept = Witness.of(first if late else last)
-    page, partner = better(kpi, was, now_is), BESIDE.get(kpi)
-    stays = bool(partner) and page and not better(partner, was, now_is)
-    return Outcome(better(kpi, *said), page, bool(kept.notices(last)), stays)
+    page, partner = better(kpi, before.page, after.page), BESIDE.get(kpi)
+    stays = bool(partner) and page and not better(partner, before.page, after.page)
+    kept = Witness.of((before if late else after).evidence)
+    report = better(kpi, before.report, after.report)
+    return Outcome(report, page, bool(kept.notices(after.evidence)), stays)
 
 
 def trial(
@@ -292,18 +305,14 @@ def trial(
 
     taught: the same cohorts, taught better; every number of the report is judged
     """
-    tricks = {
-        one.name: [
-            judge(one.kpi, cohort, one.do(cohort), quarter, now, one.late)
-            for cohort in cohorts
-        ]
-        for one in TRICKS
-    }
-    honest = [
-        judge(kpi, before, after, quarter, now, False)
-        for before, after in zip(cohorts, taught, strict=True)
-        for kpi in promises(before, quarter)
-    ]
+    tricks: dict[str, list[Outcome]] = {one.name: [] for one in TRICKS}
+    honest = []
+    for cohort, improved in zip(cohorts, taught, strict=True):
+        before, after = (look(one, quarter, now) for one in (cohort, improved))
+        honest += [judge(kpi, before, after) for kpi in before.report]
+        for one in TRICKS:
+            seen = look(one.do(cohort), quarter, now)
+            tricks[one.name].append(judge(one.kpi, before, seen, one.late))
     return tricks, honest
 
 

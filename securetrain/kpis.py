@@ -99,13 +99,13 @@ def read_records(folder: Path) -> Input:
     def read(path: Path) -> Any:
         record = records.read(path)
         try:
-            return record, kpi_learners.learner(record.statements)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path}: no record of the course: {error}") from None
+            return record, kpi_learners.learner(record.facts())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     found = _read("records", folder, "*.json", read, lambda pair: pair[0].synthetic)
     newest = {}
-    for record, learner in sorted(found.items, key=_exported):
+    for record, learner in sorted(found.items, key=lambda pair: pair[0].exported):
         newest[record.learner] = learner
     return replace(found, items=tuple(newest.values()))
 
@@ -117,10 +117,6 @@ def read_debriefs(folder: Path) -> Input:
     """
     pattern = "*debrief.json"
     return _read("debriefs", folder, pattern, debriefs.read, lambda one: one.synthetic)
-
-
-def _exported(pair: tuple[records.Record, Any]) -> datetime:
-    return datetime.fromisoformat(pair[0].exported)
 
 
 def _read(

@@ -13,6 +13,7 @@ import pytest
 
 from securetrain import (
     audit_log,
+    catalogue,
     debriefs,
     kpi_cohort,
     kpi_learners,
@@ -21,6 +22,7 @@ from securetrain import (
     kpi_systems,
     kpi_tricks,
     kpis,
+    records,
 )
 from securetrain.kpi_figures import (
     HIDDEN,
@@ -70,6 +72,11 @@ def test_growth_is_of_the_means_and_pairs_stay_pairs():
     assert kpi_numbers.growth_interval(pairs) == (low, high)
     with pytest.raises(ValueError, match="got none"):
         kpi_numbers.growth([])
+
+
+def test_a_means_interval_is_inside_what_it_is_of():
+    low, high = kpi_numbers.mean_interval([0.2, 0.4, 0.6, 0.8])
+    assert 0.2 <= low < 0.5 < high <= 0.8 and low + high == pytest.approx(1, abs=0.1)
 
 
 def test_never_is_longer_than_any_time():
@@ -136,9 +143,10 @@ def test_a_quarter_knows_its_months_and_those_before():
     assert Quarter.parse("2026Q4") == Q4
     assert Q4.months == ("2026-10", "2026-11", "2026-12")
     assert [str(q) for q in Quarter(2027, 1).before(2)] == ["2026Q3", "2026Q4"]
-    assert Q4.holds("2026-12-31T23:59:59+00:00")
-    assert not Q4.holds("2027-01-01T00:30:00+00:00")
-    assert Q4.holds("2027-01-01T00:30:00+02:00")  # still December in UTC
+    at = datetime.fromisoformat
+    assert Q4.holds(at("2026-12-31T23:59:59+00:00"))
+    assert not Q4.holds(at("2027-01-01T00:30:00+00:00"))
+    assert Q4.holds(at("2027-01-01T00:30:00+02:00"))  # still December in UTC
 
 
 @pytest.mark.parametrize("text", ["2026", "2026Q5", "2026q4", "26Q4", "2026Q4 ", ""])
@@ -185,12 +193,18 @@ def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
 
 
 def test_a_role_is_assigned_the_labs_of_its_path_alone():
-    labs = ("11-provenance", "31-infrastructure")  # the second is not for juniors
-    grades = given("gradebook", *class_of(5, labs[:1]), *class_of(5, labs[1:], 0))
-    junior = kpi_learners.completion(grades, cohort=cohort(5, "junior-developer"))
+    role = "junior-developer"
+    own = kpi_cohort.labs(role)[0]
+    every = {unit.topic for unit in catalogue.units() if unit.kind == "lab"}
+    other = min(every - set(kpi_cohort.labs(role)))
+    grades = given("gradebook", *class_of(5, [own]), *class_of(5, [other], 0))
+    junior = kpi_learners.completion(grades, [own, other], cohort(5, role))
     assert (junior.value, junior.status) == (100, MET)
-    senior = kpi_learners.completion(grades, cohort=cohort(5, "senior-engineer"))
-    assert (senior.value, senior.status) == (50, MISSED)
+    whole = kpi_learners.completion(grades, cohort=cohort(5, role))
+    share = 100 / len(kpi_cohort.labs(role))  # the others were never graded, and count
+    assert whole.value == pytest.approx(share)
+    anybody = kpi_learners.completion(grades, cohort=cohort(5))
+    assert (anybody.value, anybody.status) == (50, MISSED)
 
 
 def test_a_lab_that_nobody_was_graded_in_counts_when_assigned():
@@ -208,11 +222,23 @@ def test_a_small_cohort_is_not_shown(count):
 
 def test_four_of_nine_are_not_given_away_by_the_rest():
     roles = [(f"s{n}", "ml-engineer" if n < 5 else "senior-engineer") for n in range(9)]
-    grades = given("gradebook", *class_of(9))
-    found = kpi_learners.completion(grades, cohort=given("cohort", *roles))
+    grades = given("gradebook", *class_of(9, ["41-artifacts"]))
+    people = given("cohort", *roles)
+    found = kpi_learners.completion(grades, ["41-artifacts"], people)
     assert found.n.startswith("9 learners")
     by_path = next(t for t in found.tables if t[0][0] == "Path")
     assert [row[1:] for row in by_path[1:]] == [(HIDDEN, HIDDEN)] * 2
+
+
+def test_who_has_no_lab_on_the_path_is_said_and_not_counted():
+    role = min(role for role in catalogue.roles() if not kpi_cohort.labs(role))
+    people = [(f"s{n}", "" if n < 6 else role) for n in range(8)]
+    grades = given("gradebook", *class_of(6))
+    found = kpi_learners.completion(grades, cohort=given("cohort", *people))
+    assert found.n.startswith("6 learners") and found.value == 100
+    assert any("2 of the cohort have no lab" in note for note in found.notes)
+    nobody = kpi_learners.completion(grades, cohort=cohort(6, role))
+    assert nobody.status == UNKNOWN and "nobody" in nobody.notes[0]
 
 
 def test_strangers_in_the_gradebook_are_said_and_not_counted():
@@ -299,7 +325,7 @@ def test_integrity_counts_releases_not_requests(tmp_path):
     honest = [decision("a")] * 97 + [decision("b"), decision("c")]
     found = kpi_systems.integrity(log(tmp_path, *honest, decision("d", "files"))[0], Q4)
     assert found.value == 25  # one of four releases, though 1 % of the requests
-    assert found.n == "1 of 4 releases, 100 requests" and "by files: 1" in found.notes
+    assert found.n == "1 of 4 releases, 100 requests" and "files: 1" in str(found.notes)
     retried = [decision("d", "files")] * 50
     found = kpi_systems.integrity(log(tmp_path, *honest, *retried)[0], Q4)
     assert found.value == 25
@@ -367,6 +393,10 @@ def rated(when, value, item="leaked-key", day="2026-12-01"):
     return kpi_cohort.statement(at, "rated", target, score=score)
 
 
+def learner(rows):
+    return kpi_learners.learner([records.fact(row) for row in rows])
+
+
 def answer(question, success):
     at = datetime(2026, 11, 1, tzinfo=UTC)
     target = f"13-poisoning/1-one-sticker#{question}"
@@ -378,20 +408,20 @@ def test_a_learner_is_paired_item_by_item_and_the_last_answer_counts():
     rows += [rated("after", 3), rated("after", 4), rated("after", 1, "largest-risk")]
     rows += [rated("after", 5, "no-longer-asked"), answer("a", False)]
     rows += [answer("a", True), answer("b", True)]
-    found = kpi_learners.learner(rows)
+    found = learner(rows)
     assert found.pairs == ((2, 4),) and (found.answered, found.first) == (2, 1)
     with pytest.raises(ValueError, match="expected 1 to 5"):
-        kpi_learners.learner([rated("after", 9)])
+        learner([rated("after", 4.5)])
 
 
 def survey_of(*pairs, day="2026-12-01"):
     rows = [[rated("before", b), rated("after", a, day=day)] for b, a in pairs]
-    return [kpi_learners.learner([*row, answer("a", True)]) for row in rows]
+    return [learner([*row, answer("a", True)]) for row in rows]
 
 
 def test_confidence_is_of_pairs_and_beside_it_stands_skill():
     own = survey_of((2, 3), (2, 3), (2, 3), (2, 3), (4, 4))
-    gone = kpi_learners.learner([rated("before", 1)])
+    gone = learner([rated("before", 1)])
     records = given("records", *own, gone)
     found = kpi_learners.confidence(records, Q4)
     assert found.value == pytest.approx(100 * (16 / 12 - 1)) and found.status == MET
@@ -415,14 +445,15 @@ def test_four_pairs_are_not_shown_and_another_quarters_do_not_help():
 # Tricks
 
 
-TRUTH = kpi_cohort.Truth(past=0, find=0.6, tampered=0.1, leave=0.3)
+TRUTH = kpi_cohort.Truth(past=0, find=0.8, tampered=0.1, leave=0.3)
 
 
 def tricked(name):
     cohort = kpi_cohort.draw(2, Q4, TRUTH)
     (trick,) = [one for one in kpi_tricks.TRICKS if one.name == name]
     after = trick.do(cohort)
-    return kpi_tricks.judge(trick.kpi, cohort, after, Q4, END, trick.late), after
+    looks = [kpi_tricks.look(one, Q4, END) for one in (cohort, after)]
+    return kpi_tricks.judge(trick.kpi, *looks, trick.late), after
 
 
 @pytest.mark.parametrize("name", ["repeat drills", "ask the gate often"])
@@ -542,7 +573,7 @@ def test_one_damaged_debrief_makes_its_numbers_unknown(made, tmp_path, damage):
 @pytest.mark.parametrize(
     "change",
     [{"schema": "x"}, {"learner": ""}, {"synthetic": 1}, {"role": "wizard"},
-     {"exported": "today"}, {"statements": {}}, {"statements": [{}]}, {"more": 1}],
+     {"exported": "2026-12-01"}, {"statements": {}}, {"statements": [{}]}, {"more": 1}],
     ids=str,
 )  # fmt: skip
 def test_a_record_that_is_none_is_named(made, tmp_path, change):
