@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from securetrain import catalogue, home, notebooks, progress, quiz, role_paths
 from securetrain.catalogue import Unit
 from securetrain.progress import Summary
+from securetrain.widgets import Home
 
 ROOT = Path(__file__).parents[1]
 UNITS = catalogue.units()
@@ -233,3 +237,92 @@ def test_showing_the_page_makes_the_learners_copies(
     progress.finish(FIRST)
     home.show()
     assert (work / f"{LAB}.ipynb").read_text() == "a lab"
+
+
+@pytest.fixture
+def widget(monkeypatch: pytest.MonkeyPatch, work: Path) -> Callable[..., Home]:
+    """A function that shows the page, and returns the widget that was shown."""
+    shown: list[Home] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+
+    def show(role: str = "") -> Home:
+        home.show(role)
+        return shown[-1]
+
+    return show
+
+
+def test_a_role_is_chosen_once_and_remembered(widget: Callable[..., Home]) -> None:
+    first = widget()
+    assert first.role == "" and f"of {TOTAL} units finished" in first.html
+    first._handle_custom_msg({"role": "ml-engineer"}, [])
+    assert "Your path: ML engineer" in first.html
+    assert widget().role == "ml-engineer"
+    assert widget("leader").role == "leader" == role_paths.chosen()
+    first._handle_custom_msg({}, [])
+    assert "Your path: Leader" in first.html, "chosen in another notebook"
+    with pytest.raises(ValueError, match="No role 'wizard'"):
+        widget("wizard")
+
+
+def test_the_page_reads_the_record_again_when_it_is_asked(
+    widget: Callable[..., Home],
+) -> None:
+    page = widget("leader")
+    before = page.draws
+    code = f"from securetrain import progress; progress.finish({FIRST!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    assert "0 of 3 units finished" in page.html
+    page._handle_custom_msg({}, [])
+    assert "1 of 3 units finished" in page.html and page.draws == before + 1
+
+
+def test_without_widgets_the_page_is_html(widget: Callable[..., Home]) -> None:
+    data = widget("leader")._repr_mimebundle_()[0]
+    assert "Your path: Leader" in data["text/html"] and "<style>" in data["text/html"]
+    assert "securetrain progress" in data["text/plain"]
+
+
+def test_a_record_that_cannot_be_written_still_shows_the_path(
+    widget: Callable[..., Home], work: Path
+) -> None:
+    work.write_text("a file stands where the folder belongs")
+    with pytest.warns(UserWarning, match="record"):
+        page = widget("ml-engineer")
+        page._handle_custom_msg({}, [])
+    assert "Your path: ML engineer" in page.html
+
+
+def test_a_path_is_shown_by_weeks_and_the_rest_folded_away() -> None:
+    role = "ml-engineer"
+    path, further = role_paths.path(role), role_paths.further(role)
+    page = home.page(record(), role)
+    heads = re.findall(r'<h3 id="st-week-\d">([^<]+)</h3>', page)
+    assert heads == [f"Week\u00a0{number}" for number in range(1, 5)]
+    first = role_paths.hours(role_paths.weeks(role)[0])
+    assert f"0 of 3 finished, {first} to go" in page
+    folded = page.partition("<details")[2].partition("</details>")[0]
+    assert Links(page).found == [address(path[0]), *map(address, (*path, *further))]
+    assert all(f">{unit.title}</a>" in folded for unit in further)
+    assert f"{len(further)} units, {role_paths.hours(further)}, 0 finished" in folded
+
+
+def test_after_the_path_comes_what_goes_further() -> None:
+    role = "ml-engineer"
+    done = {unit.id: Summary("t", "t") for unit in role_paths.path(role)}
+    page = home.page(record() | done, role)
+    assert "Your path is finished. To go further" in page
+    after = home.next_unit(record() | done, role_paths.further(role))
+    assert f'<h2 id="st-next">{after.title}</h2>' in page
+
+
+def test_the_last_unit_that_was_not_rated_is_named() -> None:
+    units = record() | {FIRST: Summary("t", "1"), SECOND: Summary("t", "2")}
+    asked = "Two questions at the end of "
+    assert asked not in home.page(record())
+    title = catalogue.unit(SECOND).title
+    assert title in home.page(units).partition(asked)[2].partition("</p>")[0]
+    rated = Summary("t", "2", useful=4)
+    title = catalogue.unit(FIRST).title
+    page = home.page(units | {SECOND: rated})
+    assert title in page.partition(asked)[2].partition("</p>")[0]
