@@ -6,6 +6,7 @@ into, as long as its kernel runs. Elsewhere it is as old as the run of its cell.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,9 +15,7 @@ from typing import TYPE_CHECKING
 from securetrain import (
     catalogue,
     lab_copies,
-    notebooks,
     pages,
-    paths,
     progress,
     quiz,
     role_paths,
@@ -105,7 +104,8 @@ def next_unit(
     return (ready or open_units or [None])[0]
 
 
-def _by_stage(units: Sequence[Unit]) -> groupby:
+def by_stage(units: Sequence[Unit]) -> groupby:
+    """Return units by the digit of their stage, in their order."""
     return groupby(units, key=lambda unit: unit.stage)
 
 
@@ -120,7 +120,7 @@ def _next(unit: Unit | None, record: dict[str, Summary], path_done: bool) -> str
     lead = "Your path is finished. To go further" if path_done else "Next"
     return (
         '<section class="st-next" aria-labelledby="st-next">'
-        f'<p class="st-quiet">{lead}: {_facts(unit)}</p>'
+        f'<p class="st-quiet">{lead}: {facts(unit)}</p>'
         f'<h2 id="st-next">{pages.text(unit.title)}</h2>'
         f"<p>{pages.text(unit.goal)}</p>"
         f"<p>{link}</p>"
@@ -137,7 +137,7 @@ def _weeks(role: str, record: dict[str, Summary], after: Unit | None) -> Iterato
 
 def _stages(record: dict[str, Summary], after: Unit | None) -> Iterator[str]:
     """Yield one part for each stage, and which stages have no unit yet."""
-    for digit, members in _by_stage(catalogue.units()):
+    for digit, members in by_stage(catalogue.units()):
         name = catalogue.stages()[digit]
         yield _part(f"stage-{digit}", name, list(members), record, after)
     yield _still_to_come()
@@ -203,7 +203,9 @@ def _asked(record: dict[str, Summary]) -> str:
 
 def _badges() -> str:
     """Return the learner's badges; "" for none."""
-    return ""
+    if importlib.util.find_spec("securetrain.badges") is None:
+        return ""
+    return importlib.import_module("securetrain.badges").section()
 
 
 def _step(unit: Unit, summary: Summary, is_next: bool, is_first: bool) -> str:
@@ -213,7 +215,7 @@ def _step(unit: Unit, summary: Summary, is_next: bool, is_first: bool) -> str:
     topic = f"<h4>{pages.text(catalogue.topics()[unit.topic])}</h4>" if is_first else ""
     current = ' aria-current="step"' if is_next else ""
     state = done or ("Next" if is_next else "Not started")
-    lines = " · ".join([_facts(unit), *_results(unit, summary)])
+    lines = " · ".join([facts(unit), *_results(unit, summary)])
     return (
         f'<li class="st-step st-{style}"{current}>{topic}'
         f'<span class="st-name">{pages.anchor(unit, unit.title, FOLDER)}</span>'
@@ -247,56 +249,6 @@ def _results(unit: Unit, summary: Summary) -> list[str]:
     return lines
 
 
-def _facts(unit: Unit) -> str:
+def facts(unit: Unit) -> str:
+    """Return what kind of unit it is, and how long it takes."""
     return f"{unit.kind}, {unit.minutes} minutes"
-
-
-def first_step() -> str:
-    """Return what stands in the home page's `start` cell: the first unit."""
-    first = catalogue.units()[0]
-    return (
-        "## Start here\n\n"
-        f"Open **[{first.title}]({_address(first)})**, a {first.kind} of "
-        f"{first.minutes} minutes, and run its cells from top to bottom."
-    )
-
-
-def listing() -> str:
-    """Return what stands in the home page's `units` cell: every unit, by stage."""
-    lines = ["## All units", "", "Each stage is a path; take its units in this order."]
-    for digit, units in _by_stage(catalogue.units()):
-        lines += ["", f"### {catalogue.stages()[digit]}", ""]
-        lines += [_entry(unit, number) for number, unit in enumerate(units, start=1)]
-    return "\n".join(lines)
-
-
-def _entry(unit: Unit, number: int) -> str:
-    roles = ", ".join(catalogue.roles()[role] for role in unit.roles)
-    topic = catalogue.topics()[unit.topic]
-    return (
-        f"{number}. **[{unit.title}]({_address(unit)})** · {topic} · {_facts(unit)}  \n"
-        f"   {unit.goal}  \n   *For: {roles}*"
-    )
-
-
-def _address(unit: Unit) -> str:
-    """Return where a unit is linked in the page in git: every learner's default."""
-    return pages.relative(unit.path, FOLDER)
-
-
-def write_index(path: Path | None = None) -> bool:
-    """Write what the catalogue says into the home page; return if it changed.
-
-    Only the cells `start` and `units` are written. Raises ValueError when one of them
-    is not there, or stands there twice.
-    """
-    path = path or paths.root() / HOME
-    notebook = notebooks.read(path)
-    before = path.read_bytes()
-    for id, text in {"start": first_step(), "units": listing()}.items():
-        cells = [cell for cell in notebook["cells"] if cell.get("id") == id]
-        if len(cells) != 1:
-            raise ValueError(f"{path}: expected one cell '{id}', found {len(cells)}.")
-        cells[0]["source"] = text.splitlines(keepends=True)
-    notebooks.write(path, notebooks.tidy(notebook))
-    return path.read_bytes() != before

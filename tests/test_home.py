@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import catalogue, home, notebooks, progress, quiz, role_paths
+from securetrain import (
+    catalogue,
+    home,
+    home_index,
+    notebooks,
+    progress,
+    quiz,
+    role_paths,
+)
 from securetrain.catalogue import Unit
 from securetrain.progress import Summary
 from securetrain.widgets import Home
@@ -40,7 +48,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_committed_home_page_is_what_the_catalogue_says() -> None:
     before = (ROOT / home.HOME).read_bytes()
-    assert home.write_index() is False, "run `make labs` and commit the home page"
+    assert home_index.write_index() is False, "run `make labs` and commit the home page"
     assert (ROOT / home.HOME).read_bytes() == before
 
 
@@ -52,7 +60,7 @@ def test_writing_the_home_page_changes_the_list_and_nothing_else(work: Path) -> 
         if cell["id"] in ("start", "units"):
             cell["source"] = ["old"]
     notebooks.write(path, notebook)
-    assert home.write_index() is True
+    assert home_index.write_index() is True
     assert path.read_bytes() == whole
 
 
@@ -64,13 +72,13 @@ def test_a_home_page_without_its_list_is_refused(work: Path, id: str) -> None:
     notebooks.write(path, notebook)
     before = path.read_bytes()
     with pytest.raises(ValueError, match=f"expected one cell '{id}', found 0"):
-        home.write_index()
+        home_index.write_index()
     assert path.read_bytes() == before
 
 
 def test_the_page_is_useful_before_anything_is_run() -> None:
-    text = home.first_step() + home.listing()
-    assert UNITS[0].title in home.first_step()
+    text = home_index.first_step() + home_index.listing()
+    assert UNITS[0].title in home_index.first_step()
     for unit in UNITS:
         assert f"**[{unit.title}]" in text and unit.goal in text
         assert f"{unit.kind}, {unit.minutes} minutes" in text
@@ -83,7 +91,7 @@ def test_the_page_is_useful_before_anything_is_run() -> None:
 def test_the_list_numbers_the_units_of_each_stage() -> None:
     for digit, name in catalogue.stages().items():
         members = [unit for unit in UNITS if unit.stage == digit]
-        _, found, rest = home.listing().partition(f"\n### {name}\n")
+        _, found, rest = home_index.listing().partition(f"\n### {name}\n")
         assert bool(found) == bool(members)
         part = rest.partition("\n### ")[0]
         titles = re.findall(r"(?m)^(\d+)\. \*\*\[([^]]+)\]", part)
