@@ -15,6 +15,7 @@ COMMANDS = {
     "lab": ("securetrain.lab", "open JupyterLab at the learner's home page"),
     "start": ("securetrain.lab_copies", "make your own copy of a lab under work/"),
     "progress": ("securetrain.progress_command", "show or export your own record"),
+    "feedback": ("securetrain.feedback_command", "say which units to adjust"),
     "tidy": ("securetrain.notebooks", "strip outputs and stray metadata"),
     "provenance": ("securetrain.provenance_command", "sign and verify a data set"),
     "gate": ("securetrain.gate_command", "refuse models that must not be deployed"),

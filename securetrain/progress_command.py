@@ -10,12 +10,13 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from securetrain import catalogue, progress, records
+from securetrain import catalogue, progress, records, role_paths
 
 WORDS = {
     "started": "units that you opened",
     "ran": "times that a lesson was run to its end",
     "finished": "units that you finished",
+    "chose": "choices: your role, and what should change in a unit",
     "answered": "answers to quiz questions, with what you chose",
     "checked": "tries of a lab's or an exercise's check",
     "rated": "ratings: how sure you are, and what you think of a unit",
@@ -47,10 +48,11 @@ def _export(options: argparse.Namespace) -> int:
     """Write the record as one file, and say what that file contains."""
     events, damaged = _events()
     learner = records.learner_id()
-    data = records.make(events, learner, options.role, without=options.without)
+    role = options.role or role_paths.chosen(events)
+    data = records.make(events, learner, role, without=options.without)
     records.write(options.to, data)
     print(f"{options.to} now holds, as learner {learner}:")
-    print(f"  your role: {options.role or 'not said'}")
+    print(f"  your role: {role or 'not said'}")
     for line in _holds(data["statements"]):
         print(f"  {line}")
     for name in dict.fromkeys(options.without):

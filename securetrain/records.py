@@ -26,7 +26,8 @@ from securetrain import catalogue, own_files, paths, plain_json, progress
 
 SCHEMA = "securetrain.record/1"
 LARGEST = 32 * 2**20  # bytes of a file that is read at all
-PARTS = {"answers": "answered", "ratings": "rated"}  # what can be left out -> its verb
+# What can be left out of an export: the verb, or the start of the part.
+PARTS = {"answers": ("answered", ""), "ratings": ("rated", "feedback/")}
 LEARNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{3,63}")
 UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 TARGET = re.compile(re.escape(progress.URN) + r"[\w.-]+/[\w.-]+(#\S+)?")
@@ -217,17 +218,23 @@ def make(
         raise ValueError(
             f"cannot leave out '{unknown[0]}', expected {', '.join(PARTS)}"
         )
-    left_out = [PARTS[name] for name in without]
     data = {
         "schema": SCHEMA,
         "exported": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "learner": learner,
         "role": role,
         "synthetic": synthetic,
-        "statements": [event for event in events if fact(event).verb not in left_out],
+        "statements": [event for event in events if not _is_kept(event, without)],
     }
     parse(data)
     return data
+
+
+def _is_kept(event: dict, without: Collection[str]) -> bool:
+    """Say whether the learner keeps this event to themselves."""
+    said = fact(event)
+    verbs, starts = [PARTS[n][0] for n in without], [PARTS[n][1] for n in without]
+    return said.verb in verbs or any(s and said.part.startswith(s) for s in starts)
 
 
 def write(path: Path, data: dict[str, Any]) -> None:

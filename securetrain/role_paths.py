@@ -88,11 +88,12 @@ def _time_problems(role: str, plan: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def choose(role: str) -> None:
-    """Remember a role in the learner's record; the last one counts.
+    """Remember a role, or "" for none, in the learner's record; the last one counts.
 
     Raises ValueError for one that is not in the catalogue.
     """
-    _check(role)
+    if role:
+        _check(role)
     if role != chosen():
         progress.record("chose", ASKED, part="role", response=role)
 
@@ -101,10 +102,18 @@ def chosen(events: Sequence[dict] | None = None) -> str:
     """Return the role that the record, or these events, chose last; "" for none."""
     found = ""
     for event in progress.events() if events is None else events:
-        if event["verb"]["display"]["en"] == "chose":
-            role = event["result"].get("response")
-            found = role if role in list(catalogue.roles()) else found
+        if event["object"]["id"] == f"{progress.URN}{ASKED}#role":
+            role = event["result"].get("response", "")
+            found = role if role in ["", *catalogue.roles()] else found
     return found
+
+
+def after(unit: Unit) -> Unit | None:
+    """Return the unit after this one on the chosen path, or else in the catalogue."""
+    role = chosen()
+    order = path(role) if role and unit in path(role) else catalogue.units()
+    place = order.index(unit) + 1
+    return order[place] if place < len(order) else None
 
 
 def _check(role: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import cli, progress, records
+from securetrain import cli, feedback, progress, records
 
 LESSON = "13-poisoning/1-one-sticker"
 LAB = "13-poisoning/poisoning"
@@ -102,14 +102,20 @@ def test_an_export_is_private_and_replaces_nothing(
     assert path.read_bytes() == before and not link.exists()
 
 
-@pytest.mark.parametrize(("name", "verb"), records.PARTS.items())
+@pytest.mark.parametrize(
+    ("name", "verb"), [("answers", "answered"), ("ratings", "rated")]
+)
 def test_what_you_keep_is_not_in_the_export(
     tmp_path: Path, name: str, verb: str, capsys: pytest.CaptureFixture
 ) -> None:
     fill()
+    feedback.give(LESSON, change="shorter")
     exported(tmp_path / "me.json", "--without", name)
     facts = records.read(tmp_path / "me.json").facts()
-    assert len(facts) == 4 and verb not in [fact.verb for fact in facts]
+    assert ("chose" in [fact.verb for fact in facts]) == (name != "ratings")
+    assert len(facts) == (5 if name == "answers" else 4) and verb not in [
+        fact.verb for fact in facts
+    ]
     assert f"no {name}: you kept them" in capsys.readouterr().out
 
 

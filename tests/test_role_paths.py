@@ -116,8 +116,11 @@ def test_the_last_choice_of_a_role_counts() -> None:
         role_paths.choose(role)
     assert role_paths.chosen() == "ml-engineer"
     assert len(progress.events()) == 2, "the same choice is not written again"
-    progress.record("chose", LESSON.id, part="role", response="wizard")
+    progress.record("chose", role_paths.ASKED, part="role", response="wizard")
+    progress.record("chose", LESSON.id, part="change", response="leader")
     assert role_paths.chosen() == "ml-engineer"
+    role_paths.choose("")
+    assert role_paths.chosen() == ""
     assert progress.summary()[LESSON.id] == progress.Summary()
 
 
