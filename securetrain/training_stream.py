@@ -50,7 +50,7 @@ class Learner:
     """A model in training, and what its training has logged."""
 
     model: nn.Module
-    optimisers: list[torch.optim.Optimizer]
+    optimisers: list[training.Optimiser]
     log: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def step(self, x: Tensor, y: Tensor) -> None:
