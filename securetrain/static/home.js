@@ -91,7 +91,7 @@ function render({ model, el }) {
   const seen = new IntersectionObserver((entries) => {
     if (entries.some((entry) => entry.isIntersecting)) refresh();
   });
-  seen.observe(row);
+  seen.observe(el);
   el.addEventListener("pointerenter", refresh);
   el.addEventListener("focusin", refresh);
   window.addEventListener("focus", refresh);
