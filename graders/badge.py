@@ -28,7 +28,7 @@ from urllib.parse import quote
 from graders import release
 from graders.export import existing, shown, standings
 from graders.lms import Standing
-from securetrain import badge_awards, manifests, notebooks, own_files
+from securetrain import badge_awards, catalogue, manifests, notebooks, own_files
 from securetrain.badge_awards import Award, Holder, Judgement
 from securetrain.badge_command import private_key
 from securetrain.paths import root
@@ -164,7 +164,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--key", type=Path, required=True, help="the issuer's NAME.key")
     add("--issuer", required=True, metavar="NAME", help="who vouches, as badges say it")
     add("--student", action="append", default=[], metavar="ID", help="only theirs")
-    add("--minimum", type=float, default=0.7, help="share of the points; default: 0.7")
+    says = "share of the points; default: %(default)s"
+    add("--minimum", type=float, default=catalogue.PASSED, help=says)
     add("--days", type=int, help="how long badges are valid; default: for ever")
     add("--name", action="store_true", help="with the student's name, for all to read")
     add("--to", type=Path, help="default: graders/workspace/badges")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from graders.export import standings
-from securetrain import kpi_cohort, kpi_figures, kpi_learners, kpi_page, kpis
+from securetrain import catalogue, kpi_cohort, kpi_figures, kpi_page, kpis
 from securetrain.kpi_figures import Figure, Input, Quarter
 from securetrain.kpi_learners import Grade
 from securetrain.paths import root
@@ -276,7 +276,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     add("--head", default="", help="a hash of the log that somebody else kept")
     add("--lab", action="append", default=[], help="assigned; default: a path's")
     says = "share of a lab's points that passes it; default: %(default)s"
-    add("--passing", type=float, default=kpi_learners.PASSING, help=says)
+    add("--passing", type=float, default=catalogue.PASSED, help=says)
     add("--force", action="store_true", help="replace files that exist")
     add("--synthetic", type=Path, metavar="FOLDER", help="write a made-up cohort")
     add("--learners", type=int, default=20, help="of the made-up cohort")

@@ -12,6 +12,7 @@ from securetrain import paths
 
 HERE = Path(__file__).parent
 MINUTES = range(10, 91)
+PASSED = 0.7  # of a lab's points: what a badge and the leader's page call passed
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ into, as long as its kernel runs. Elsewhere it is as old as the run of its cell.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from securetrain import (
+    badges,
     catalogue,
     lab_copies,
     pages,
@@ -90,7 +90,7 @@ def _parts(record: dict[str, Summary], role: str) -> list[str]:
         _further(more, record),
         "</section>",
         _asked(record),
-        _badges(),
+        badges.section(),
     ]
 
 
@@ -140,7 +140,6 @@ def _stages(record: dict[str, Summary], after: Unit | None) -> Iterator[str]:
     for digit, members in by_stage(catalogue.units()):
         name = catalogue.stages()[digit]
         yield _part(f"stage-{digit}", name, list(members), record, after)
-    yield _still_to_come()
 
 
 def _part(
@@ -201,13 +200,6 @@ def _asked(record: dict[str, Summary]) -> str:
     )
 
 
-def _badges() -> str:
-    """Return the learner's badges; "" for none."""
-    if importlib.util.find_spec("securetrain.badges") is None:
-        return ""
-    return importlib.import_module("securetrain.badges").section()
-
-
 def _step(unit: Unit, summary: Summary, is_next: bool, is_first: bool) -> str:
     """Return one step of a path; the first of a topic carries the topic's title."""
     done = "Finished" if summary.finished else "Started" if summary.started else ""
@@ -222,15 +214,6 @@ def _step(unit: Unit, summary: Summary, is_next: bool, is_first: bool) -> str:
         f'<span class="st-state">{state}</span>'
         f'<span class="st-quiet">{pages.text(lines)}</span></li>'
     )
-
-
-def _still_to_come() -> str:
-    """Return which stages have no unit in the catalogue yet; "" for none."""
-    here = {unit.stage for unit in catalogue.units()}
-    missing = [name for digit, name in catalogue.stages().items() if digit not in here]
-    if not missing:
-        return ""
-    return f'<p class="st-quiet st-later">Still to come: {", ".join(missing)}.</p>'
 
 
 def _results(unit: Unit, summary: Summary) -> list[str]:

@@ -36,8 +36,6 @@ from securetrain.kpi_figures import (
 from securetrain.kpi_numbers import FEW, SMALLEST
 from securetrain.records import Fact
 
-PASSING = 0.6  # of a lab's points
-
 
 @dataclass(frozen=True)
 class Grade:
@@ -57,7 +55,7 @@ def completion(
     grades: Input,
     labs: Sequence[str] = (),
     cohort: Input | None = None,
-    passing: float = PASSING,
+    passing: float = catalogue.PASSED,
 ) -> Figure:
     """Return the share of assigned labs that learners passed.
 

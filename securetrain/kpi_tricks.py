@@ -14,11 +14,10 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any
 
-from securetrain import kpi_cohort, kpi_numbers, kpi_systems, kpis
+from securetrain import catalogue, kpi_cohort, kpi_numbers, kpi_systems, kpis
 from securetrain.debriefs import Debrief, Finding
 from securetrain.kpi_cohort import Cohort
 from securetrain.kpi_figures import Quarter
-from securetrain.kpi_learners import PASSING
 from securetrain.kpi_systems import CONTAIN_S, is_failure
 
 BETTER = {"completion": 1, "missed": -1, "integrity": -1, "confidence": 1,
@@ -40,7 +39,9 @@ def promises(cohort: Cohort, quarter: Quarter) -> dict[str, float]:
     """
     labs: dict[str, list[bool]] = {}
     for one in cohort.grades:
-        labs.setdefault(one.lab, []).append((one.score or 0) >= PASSING * one.points)
+        labs.setdefault(one.lab, []).append(
+            (one.score or 0) >= catalogue.PASSED * one.points
+        )
     events = [
         event
         for time, event in cohort.log
@@ -100,7 +101,8 @@ def forget_leavers(cohort: Cohort) -> Cohort:
 
 def hand_in_again(cohort: Cohort) -> Cohort:
     """Hand in until the checks pass, as the feedback allows: the last grade stays."""
-    best = [replace(one, score=max(one.score or 0, 0.65 * one.points))
+    enough = catalogue.PASSED + 0.05
+    best = [replace(one, score=max(one.score or 0, enough * one.points))
             for one in cohort.grades]  # fmt: skip
     return replace(cohort, grades=tuple(best))
 

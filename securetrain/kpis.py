@@ -19,7 +19,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from securetrain import audit_log, debriefs, kpi_learners, kpi_systems, records
+from securetrain import (
+    audit_log,
+    catalogue,
+    debriefs,
+    kpi_learners,
+    kpi_systems,
+    records,
+)
 from securetrain.kpi_figures import Figure, Input, Quarter
 
 NONE = "nothing given"
@@ -66,7 +73,7 @@ def figures(
     now: datetime,
     labs: Sequence[str] = (),
     head: str = "",
-    passing: float = kpi_learners.PASSING,
+    passing: float = catalogue.PASSED,
 ) -> list[Figure]:
     """Return every figure, in the order of the page.
 

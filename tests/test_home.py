@@ -206,21 +206,14 @@ def test_the_next_step_is_marked_on_the_path() -> None:
     assert len(marked) == 1 and catalogue.unit(SECOND).title in marked[0]
 
 
-def test_stages_without_a_unit_are_said_to_come() -> None:
-    here = {unit.stage for unit in UNITS}
-    missing = [name for key, name in catalogue.stages().items() if key not in here]
-    page = home.page(record())
-    assert ("Still to come: " in page) == bool(missing)
-    assert all(name in page.partition("Still to come: ")[2] for name in missing)
-
-
 def test_one_roles_path() -> None:
     role = "leader"
     page = home.page(record(), role)
     path = role_paths.path(role)
     assert f"Your path: {catalogue.roles()[role]}" in page
     assert f"0 of {len(path)} units finished" in page
-    assert Links(page).found == [address(path[0]), *map(address, path)]
+    steps = [*path, *role_paths.further(role)]
+    assert Links(page).found == [address(path[0]), *map(address, steps)]
     with pytest.raises(ValueError, match="No role 'wizard'.*leader"):
         home.page(record(), "wizard")
 

@@ -179,8 +179,8 @@ def test_completion_keeps_who_never_handed_in():
 
 def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
     grades = class_of(10)
-    grades[0] = replace(grades[0], score=12.0)  # 60 % of 20: passed
-    grades[1] = replace(grades[1], score=11.9)
+    grades[0] = replace(grades[0], score=14.0)  # 70 % of 20: passed
+    grades[1] = replace(grades[1], score=13.9)
     grades[2] = replace(grades[2], score=5.0, undecided=True)
     grades[3] = replace(grades[3], score=None)  # nothing handed in
     found = kpi_learners.completion(given("gradebook", *grades), cohort=cohort(10))
