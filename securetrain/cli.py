@@ -25,6 +25,7 @@ COMMANDS = {
     "serving": ("securetrain.serving_command", "serve with closed settings only"),
     "workflows": ("securetrain.workflows_command", "check pipelines, gate commits"),
     "runs": ("securetrain.runs_command", "check the signed log of training runs"),
+    "clips": ("securetrain.clips_command", "film the clips whose source changed"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 
