@@ -31,6 +31,7 @@ COMMANDS = {
     "runs": ("securetrain.runs_command", "check the signed log of training runs"),
     "badge": ("securetrain.badge_command", "issue badges, check them anywhere"),
     "scenario": ("securetrain.scenario_command", "rehearse a fresh incident"),
+    "clips": ("securetrain.clips_command", "film the clips whose source changed"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 
