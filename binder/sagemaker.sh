@@ -24,7 +24,7 @@ install_course() {
     flock -n 9 || { echo "another start is still at work"; return 0; }
     rm -f "$state/done" "$state/failed"
     trap '[ -e "$state/done" ] || date -u > "$state/failed"' EXIT
-    echo "$(date -u): commit $COMMIT"
+    echo "$(date -u): commit $COMMIT, process $$"
     [ -e "$course/.git" ] || git init -q "$course"
     cd "$course"
     if [ "$(git rev-parse -q --verify HEAD || true)" != "$COMMIT" ]; then
