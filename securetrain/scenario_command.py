@@ -120,6 +120,7 @@ def reveal(options: argparse.Namespace) -> int:
     from securetrain import scenario_folder
 
     truth = scenario_folder.reveal(HERE, secret_of(options))
+    print(f"{truth['title']}. {truth['story']}")
     for fault in truth["faults"]:
         came = f", by {fault['cause']}" if fault["cause"] else ""
         print(
@@ -158,7 +159,7 @@ def debrief(options: argparse.Namespace) -> int:
                 f"{options.others}: expected a folder of debrief.json files"
             )
         peers = scenario_debrief.others(options.others, judged.debrief)
-    for path in scenario_debrief.write(HERE, _here().title, judged, peers):
+    for path in scenario_debrief.write(HERE, judged.truth["title"], judged, peers):
         print(path)
     return 0
 

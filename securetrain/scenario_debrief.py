@@ -140,7 +140,8 @@ def sentences(judged: Judged, peers: tuple[int, Any] | None) -> list[str]:
         for fault, one in zip(judged.truth["faults"], drill.findings, strict=True)
         if fault["cause"] and one.contained_after_s is None and one.found
     ]
-    found = [f"Missed: {', '.join(missed) or 'nothing'}."]
+    found = [judged.truth["story"]]
+    found.append(f"Missed: {', '.join(missed) or 'nothing'}.")
     found.append(f"False alarms: {drill.false_alarms}.")
     if came_back:
         why = "its cause was never contained"

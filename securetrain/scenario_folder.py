@@ -88,14 +88,14 @@ def make(
         salt = plan.seed.bytes("salt")
         fixed = sealed.commitment(truth, salt)
         about = plan.month, plan.team, plan.hard, synthetic, bool(secret)
-        sheet = Sheet(*about, plan.row.title, fixed)
+        sheet = Sheet(*about, f"Incident of {plan.alarm:%B %Y}", fixed)
         put(to / SHEET, {"schema": SCHEMA} | asdict(sheet))
         key = sealed.key(secret, sheet.drill)
         (to / SEALED).write_bytes(sealed.seal(truth, salt, key))
         (to / "recovery.key").write_bytes(plan.seed.bytes("recovery"))
         text = README.read_text("utf-8")
-        facts = {"title": plan.row.title, "story": plan.row.story}
-        for name, words in (facts | {"day": f"{plan.alarm:%-d %B %Y}"}).items():
+        facts = {"title": sheet.title, "day": f"{plan.alarm:%-d %B %Y}"}
+        for name, words in facts.items():
             text = text.replace(f"{{{name}}}", words)
         (to / "README.md").write_text(text, "utf-8")
         (to / MANIFEST).write_bytes(described(to))
@@ -124,7 +124,12 @@ def evidence(plan: Plan, folder: Path) -> dict[str, Any]:
     ]
     put(folder / "alarms.json", alarms(plan))
     recovery = runlog.public(plan.seed.bytes("recovery")).hex()
-    return {"faults": faults, "noise": list(plan.row.noise), "recovery": recovery}
+    told = {"title": plan.row.title, "story": plan.row.story}
+    return told | {
+        "faults": faults,
+        "noise": list(plan.row.noise),
+        "recovery": recovery,
+    }
 
 
 def described(folder: Path) -> bytes:

@@ -130,19 +130,29 @@ def _month(row: Mapping) -> Month:
 
 
 def plan(month: str, team: str, hard: bool = False, secret: bytes = b"") -> Plan:
-    """Return the drill of a team in a month; later years have the same twelve rows.
+    """Return the drill of a team in a month; every year has the same twelve rows.
 
-    secret: what only the instructor has; without it anybody can work out the answer
+    secret: what only the instructor has; without it the order is that of the table,
+    and anybody can work out the answer
     Raises ValueError for a month or a team that cannot be.
     """
     check_month(month)
     check_team(team)
-    row = months()[int(month[5:]) - 1]
+    row = months()[order(month[:4], secret)[int(month[5:]) - 1]]
     if hard:
         row = replace(row, faults=harder(row.faults))
     who = {"month": month, "team": team, "hard": hard, "secret": secret.hex()}
     root = sha256(b"securetrain scenario v1\n" + canonical(who)).digest()
     return Plan(month, team, hard, row, Seed(root))
+
+
+def order(year: str, secret: bytes) -> list[int]:
+    """Return the row of each month; a secret shuffles the table, which is public."""
+    rows = list(range(12))
+    if secret:
+        seed = sha256(b"securetrain months\n" + secret + year.encode()).digest()
+        Random(seed).shuffle(rows)
+    return rows
 
 
 def harder(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:

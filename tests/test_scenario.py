@@ -132,6 +132,21 @@ def test_a_later_year_has_the_same_rows_with_another_seed():
     assert one.row == two.row and one.seed != two.seed
 
 
+def test_a_secret_shuffles_the_months_that_are_public():
+    def year(number, secret):
+        plans = [
+            scenarios.plan(f"{number}-{m:02}", "x", secret=secret) for m in range(1, 13)
+        ]
+        return [plan.row.number for plan in plans]
+
+    assert year(2026, b"") == year(2027, b"") == list(range(1, 13))
+    shuffled = [
+        year(number, secret) for number in (2026, 2027) for secret in (b"a", b"b")
+    ]
+    assert all(sorted(rows) == list(range(1, 13)) for rows in shuffled)
+    assert len({tuple(rows) for rows in [*shuffled, range(1, 13)]}) == 5
+
+
 # --- The folder -------------------------------------------------------------------
 
 
@@ -162,6 +177,7 @@ def test_nothing_in_the_folder_tells_the_truth_before_it_is_revealed(tmp_path):
     for path in (SHEET, "README.md", LOG, SEALED):
         data = (folder / path).read_bytes()
         assert b"stranger" not in data and b"secret-1" not in data
+        assert not any(month.title.encode() in data for month in scenarios.months())
 
 
 def test_a_folder_is_never_overwritten_and_a_failure_leaves_nothing(
