@@ -38,6 +38,10 @@ KINDS = {  # one page of each kind
 }
 SHOTS = ("home", "lesson", "map", "ledger")
 WIDTHS = (400, 1280)
+OPEN = "document.querySelectorAll('article details').forEach(box => box.open = true)"
+# Axe takes minutes for hundreds of rows that all have the same form.
+SHORTEN = """[...document.querySelectorAll("table.claims")].slice(3)
+    .forEach(table => table.remove())"""
 
 
 @pytest.fixture(scope="module")
@@ -111,11 +115,11 @@ def test_axe_finds_nothing_serious(page: Page, kind: str) -> None:
         show(page, KINDS[kind], width, theme)
         if kind == "search":
             expect(page.locator("#search-results li").first).to_be_visible()
-        for details in page.locator("article details").all()[:4]:
-            details.evaluate("box => box.open = true")
+        page.evaluate(OPEN)
         if kind in SHOTS:
             shot(page, f"site-{kind}-{width}-{theme}")
-        found = faults(page, page.locator("body"), "body")
+        page.evaluate(SHORTEN)
+        found = faults(page, page.locator("body"), "body", preload=False)
         assert not found, f"{KINDS[kind]}, {width} pixels, {theme}"
 
 

@@ -30,14 +30,12 @@ def build(root: Path, site: Path) -> dict[str, list[str]]:
     Raises Problem, each line naming a file, when something is wrong; then there is
     no site, not an old one.
     """
-    sources = site.with_name(f"{site.name}-source")
-    shutil.rmtree(site, ignore_errors=True)
-    Sources(root, sources, _run).write()
-    doctrees = site.with_name(f"{site.name}-doctrees")
-    fresh = site.with_name(f"{site.name}-new")
-    for folder in (doctrees, fresh):
+    work = site.with_name(f"{site.name}-work")
+    for folder in (site, work):
         shutil.rmtree(folder, ignore_errors=True)
-    _sphinx(sources, fresh, doctrees)
+    sources, fresh = work / "sources", work / "html"
+    Sources(root, sources, _run).write()
+    _sphinx(sources, fresh, work / "doctrees")
     for extra in ("_static/figures", "_extra"):
         if (sources / extra).is_dir():
             place = fresh if extra == "_extra" else fresh / extra

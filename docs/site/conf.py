@@ -1,5 +1,6 @@
 """Sphinx settings of the site; `make site` writes the pages that it reads."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -47,3 +48,27 @@ html_show_sphinx = False
 html_use_index = False
 html_domain_indices = False
 html_theme_options = {"top_of_page_buttons": [], "navigation_with_keys": True}
+
+
+# Long signatures come as lists without terms, which screen readers stumble over.
+LINES = [("<dl>", '<span class="lines">'), ("</dl>", "</span>")]
+LINES += [("<dd>", "<span>"), ("</dd>", "</span>")]
+
+
+def _mend(app, page, template, context, doctree):
+    """Mend what the theme and Sphinx leave: levels of captions, lists in signatures."""
+    tree = context.get("furo_navigation_tree", "")
+    caption = '<p class="caption" role="heading">'
+    context["furo_navigation_tree"] = tree.replace(
+        caption, caption.replace(">", ' aria-level="2">')
+    )
+    parts = re.split(r'(?s)(<dt class="sig .*?</dt>)', context.get("body", ""))
+    for number in range(1, len(parts), 2):
+        for old, new in LINES:
+            parts[number] = parts[number].replace(old, new)
+    context["body"] = "".join(parts)
+
+
+def setup(app):
+    """Let `_mend` see every page after the theme."""
+    app.connect("html-page-context", _mend, priority=900)
