@@ -407,7 +407,7 @@ def test_every_module_stands_in_one_group_of_the_library():
     names = [module.name for members in groups.values() for module in members]
     assert sorted(names) == sorted(known)
     of = {module.name: key for key, members in groups.items() for module in members}
-    assert of["poisoning"] == "1" and of["translog"] == library.SEVERAL
+    assert of["poisoning"] == "1" and of["plots"] == library.SEVERAL
     assert of["cli"] == library.OTHER
 
 

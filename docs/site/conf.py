@@ -47,7 +47,7 @@ html_show_sourcelink = False
 html_show_sphinx = False
 html_use_index = False
 html_domain_indices = False
-html_theme_options = {"top_of_page_buttons": [], "navigation_with_keys": True}
+html_theme_options = {"top_of_page_buttons": []}
 
 
 # Long signatures come as lists without terms, which screen readers stumble over.
