@@ -10,7 +10,7 @@ project = "Secure AI Training"
 copyright = "the course's authors. Text and figures: CC BY 4.0; code: Apache 2.0"
 extensions = ["myst_nb"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
-language = "en_GB"
+language = "en"  # en_GB breaks the search: its translations lack a plural
 exclude_patterns = ["_extra", "_static"]
 
 # Notebooks were executed before; Markdown means what it means in JupyterLab.
