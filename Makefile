@@ -7,7 +7,7 @@ SETUP = @command -v $(PYTHON) >/dev/null || { echo "Set-up: $(PYTHON) is missing
 Install Python 3.11 (Debian, Ubuntu: sudo apt install python3.11 python3.11-venv)." \
 >&2; exit 1; }; $(PYTHON) .ci/setup.py
 
-.PHONY: help lab test site bench labs lint house lock
+.PHONY: help lab test site bench labs clips lint house lock
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,10 @@ labs: ## tidy the notebooks, list the units at home, make labs/ from solutions/
 	$(SETUP) dev
 	$(BIN)/securetrain tidy
 	$(BIN)/securetrain release
+
+clips: ## film the clips whose source has changed; ARGS="NAME" films one anyhow
+	$(SETUP) dev
+	$(BIN)/securetrain clips $(ARGS)
 
 lint: ## check style and tidiness
 	$(SETUP) dev

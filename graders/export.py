@@ -179,7 +179,7 @@ def _replace(path: Path, data: bytes) -> None:
         raise
 
 
-def _names(students: Sequence[str]) -> str:
+def shown(students: Sequence[str]) -> str:
     """Return ids that cannot steer a terminal."""
     return ", ".join(repr(student)[1:-1] for student in students)
 
@@ -195,24 +195,24 @@ def report(
     missing = [one.student for one in rows if one.score is None]
     lines = [f"wrote {path}: {len(rows) - len(missing)} grades of {options.topic}"]
     if missing:
-        lines.append(f"no hand-in, so no grade ({len(missing)}): {_names(missing)}")
+        lines.append(f"no hand-in, so no grade ({len(missing)}): {shown(missing)}")
         if options.to != "csv" and not options.roster:
             lines.append(
                 "  An import deletes a grade that the LMS holds for them; with "
                 "--roster it stays."
             )
     if undecided and options.partial:
-        lines.append(f"not final, a human decides: {_names(undecided)}")
+        lines.append(f"not final, a human decides: {shown(undecided)}")
     elif undecided:
         lines.append(
-            f"left out, a human decides ({len(undecided)}): {_names(undecided)}. "
+            f"left out, a human decides ({len(undecided)}): {shown(undecided)}. "
             "Grade them in formgrader, or export what there is: --partial"
         )
     if strangers:
-        lines.append(f"left out, not in the roster: {_names(strangers)}")
+        lines.append(f"left out, not in the roster: {shown(strangers)}")
     ids = [one.student for one in rows]
     if risky := [student for student in ids if lms.safe(student) != student]:
-        lines.append(f"written with a ' before it, being formulas: {_names(risky)}")
+        lines.append(f"written with a ' before it, being formulas: {shown(risky)}")
     return "\n".join(lines)
 
 

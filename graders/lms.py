@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from securetrain.spreadsheet import safe
+
 Row = list[str]
 MATCH = {
     "canvas": ("SIS Login ID",),
@@ -22,8 +24,6 @@ MATCH = {
 }
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 POINTS = "Points Possible"
-# What makes a cell a formula; the wide ones are read so in some languages.
-FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,6 @@ class Roster:
     rows: dict[str, dict[str, str]]
     key: str
     points: dict[str, str]
-
-
-def safe(text: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    text = text.replace("\0", "")
-    risky = text.startswith(FORMULA) or text.lstrip().startswith(FORMULA)
-    return "'" + text if risky else text
 
 
 def number(value: float | None) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from securetrain import home, notebooks
+from securetrain import home, home_index, notebooks
 from securetrain.notebook_rules import is_solution, source, where
 from securetrain.paths import root
 
@@ -180,7 +180,7 @@ def home_page(here: Path, check: bool) -> list[str]:
     page = here / home.HOME
     with tempfile.TemporaryDirectory(prefix="securetrain-") as scratch:
         fresh = Path(shutil.copy(page, scratch))
-        if not home.write_index(fresh):
+        if not home_index.write_index(fresh):
             return []
         if check:
             return [f"{home.HOME}: not the catalogue's; run `securetrain release`"]

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -90,19 +91,24 @@ def verify(path: Path, head: str = "") -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Open a log, made for its owner's eyes if need be, and keep others out."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        file = os.open(path, flags, 0o600)
-    except OSError as error:
-        why = f"{path} cannot be written: {error.strerror}"
-        raise Refused("audit log", why) from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def locked(path: Path, make: int = os.O_CREAT) -> Iterator[int]:
+    """Open a log, made for its owner's eyes if need be, and keep others out.
+
+    make: 0 refuses a log that is missing
+    """
+    flags = os.O_RDWR | os.O_APPEND | make | getattr(os, "O_NOFOLLOW", 0)
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                file = os.open(path, flags, 0o600)
+                stack.callback(os.close, file)
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(file), os.stat(path)):
+                    break  # else it was repaired while we waited: open the new one
+            except OSError as error:
+                why = f"{path} cannot be written: {error.strerror}"
+                raise Refused("audit log", why) from None
         yield file
-    finally:
-        os.close(file)
 
 
 def append(path: Path, event: Event | Maker, now: datetime | None = None) -> str:
@@ -113,7 +119,7 @@ def append(path: Path, event: Event | Maker, now: datetime | None = None) -> str
     what cannot be recorded must not happen.
     """
     when = (now or datetime.now(UTC)).isoformat(timespec="seconds")
-    with _locked(path) as file:
+    with locked(path) as file:
         data = os.pread(file, os.fstat(file).st_size, 0)
         found, previous = events(data)
         what = event(found, previous, when) if callable(event) else event
@@ -122,3 +128,63 @@ def append(path: Path, event: Event | Maker, now: datetime | None = None) -> str
             raise Refused("audit log", f"{path}: only part of a line was written")
         os.fsync(file)
     return hash_of(line)
+
+
+# --- A line that was cut off while being written --------------------------------------
+
+
+def repair(
+    path: Path,
+    begins: bytes,
+    event: Callable[[list[dict[str, Any]], str, str, bytes], Event],
+    now: datetime | None = None,
+) -> Path:
+    """Move a torn last line into a file of its own, and return that file.
+
+    begins: what each line of this log begins with; event: makes what the log then says
+    of it, of the lines before it, their last hash, the time and the torn bytes
+    Raises Refused, and changes nothing, when anything but the last line is broken.
+    Killed at any step, the log is as it was or repaired, and no byte is lost.
+    """
+    when = (now or datetime.now(UTC)).isoformat(timespec="seconds")
+    with locked(path, make=0) as file:
+        data = os.pread(file, os.fstat(file).st_size, 0)
+        whole = data[: data.rfind(b"\n") + 1]  # lines that have an end
+        rest = data[len(whole) :]
+        found, previous = events(whole)
+        if not rest:
+            raise Refused("audit log", f"{path}: nothing to repair: no line is torn")
+        what = event(found, previous, when, rest)
+        if rest[: len(begins)] != begins[: len(rest)] or not rest.isascii():
+            raise _broken(len(found) + 1, "it is no beginning of a line of this log")
+        line = entry(len(found) + 1, previous, when, what)
+        aside = path.with_name(f"{path.name}.torn-{hash_of(rest)[:16]}")
+        mode = os.fstat(file).st_mode & 0o777
+        if not aside.exists():
+            _put(aside, rest, mode)
+        elif aside.read_bytes() != rest:
+            raise Refused("audit log", f"{aside} holds something else: move it away")
+        _put(path, whole + line + b"\n", mode)
+    return aside
+
+
+def _put(path: Path, data: bytes, mode: int) -> None:
+    """Put a file in place, whole and kept, or not at all."""
+    file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        os.fchmod(file, mode)
+        written = 0
+        while written < len(data):
+            written += os.write(file, data[written:])
+        os.fsync(file)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+    finally:
+        os.close(file)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -12,6 +12,7 @@ from securetrain import paths
 
 HERE = Path(__file__).parent
 MINUTES = range(10, 91)
+PASSED = 0.7  # of a lab's points: what a badge and the leader's page call passed
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,16 @@ def stages() -> dict[str, str]:
 def roles() -> dict[str, str]:
     """Return the learners' roles: key -> title."""
     return _read("catalogue.toml")["roles"]
+
+
+def plans() -> dict[str, list[list[str]]]:
+    """Return each role's path: role -> weeks of unit ids; a tour is one week."""
+    found = {}
+    for role, plan in _read("catalogue.toml")["paths"].items():
+        if plan.keys() not in ({"weeks"}, {"tour"}):
+            raise ValueError(f"[paths.{role}]: expected either 'weeks' or 'tour'.")
+        found[role] = plan["weeks"] if "weeks" in plan else [plan["tour"]]
+    return found
 
 
 def topics() -> dict[str, str]:

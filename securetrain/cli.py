@@ -14,6 +14,8 @@ from pathlib import Path
 COMMANDS = {
     "lab": ("securetrain.lab", "open JupyterLab at the learner's home page"),
     "start": ("securetrain.lab_copies", "make your own copy of a lab under work/"),
+    "progress": ("securetrain.progress_command", "show or export your own record"),
+    "feedback": ("securetrain.feedback_command", "say which units to adjust"),
     "tidy": ("securetrain.notebooks", "strip outputs and stray metadata"),
     "provenance": ("securetrain.provenance_command", "sign and verify a data set"),
     "gate": ("securetrain.gate_command", "refuse models that must not be deployed"),
@@ -24,7 +26,12 @@ COMMANDS = {
     "cluster": ("securetrain.cluster_command", "judge Kubernetes manifests"),
     "serving": ("securetrain.serving_command", "serve with closed settings only"),
     "workflows": ("securetrain.workflows_command", "check pipelines, gate commits"),
+    "policy": ("securetrain.policy_command", "hold a repository to its own rules"),
+    "reports": ("securetrain.reports_command", "sign what a scan found, ask for it"),
     "runs": ("securetrain.runs_command", "check the signed log of training runs"),
+    "badge": ("securetrain.badge_command", "issue badges, check them anywhere"),
+    "scenario": ("securetrain.scenario_command", "rehearse a fresh incident"),
+    "clips": ("securetrain.clips_command", "film the clips whose source changed"),
     "claims": ("securetrain.ledger", "run every claim over several seeds"),
 }
 

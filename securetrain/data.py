@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from securetrain.signs import NAMES as SIGN_NAMES
 from securetrain.signs import render
@@ -20,6 +21,7 @@ from securetrain.signs import render
 if TYPE_CHECKING:
     import numpy as np
 
+SIDE = 32  # pixels of a sign
 CHUNK = 250  # images rendered at once, so that they stay in the processor's cache
 
 
@@ -62,13 +64,14 @@ def signs(
     *,
     hard: float = 0.6,
     class_weights: Sequence[float] | None = None,
+    size: int = SIDE,
 ) -> tuple[Tensor, Tensor]:
     """Return `n` new traffic signs and their labels.
 
     n: at least 1; seed: any integer from 0; split: "train" or "test", which never
     share a random stream; hard: 0 (easy) to 1; class_weights: ten weights, None for
-    equally many of each sign
-    Returns x (n, 3, 32, 32) in [0, 1] and y (n,) in 0..9.
+    equally many of each sign; size: pixels a side, the means of 32 / size each way
+    Returns x (n, 3, size, size) in [0, 1] and y (n,) in 0..9.
     Raises ValueError for anything else.
     """
     if split not in ("train", "test"):
@@ -77,6 +80,8 @@ def signs(
         raise ValueError(
             f"expected n >= 1, seed >= 0 and hard in [0, 1], got {n}, {seed} and {hard}"
         )
+    if size < 1 or SIDE % size:
+        raise ValueError(f"size must divide {SIDE}, got {size}")
     classes = len(SIGN_NAMES)
     weights = (
         torch.ones(classes) if class_weights is None else torch.tensor(class_weights)
@@ -88,9 +93,11 @@ def signs(
     edges = (weights / weights.sum()).cumsum(0)
     ordered = torch.bucketize((torch.arange(n) + 0.5) / n, edges, right=True)
     y = ordered.clamp_max(classes - 1)[torch.randperm(n, generator=rng)]
-    x = torch.empty(n, 3, 32, 32)  # filled in place: joining parts takes twice as much
+    x = torch.empty(
+        n, 3, size, size
+    )  # filled in place: joined parts take twice as much
     for images, labels in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
-        images.copy_(render(labels, hard, rng))
+        images.copy_(avg_pool2d(render(labels, hard, rng), SIDE // size))
     return x, y
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ def _gauge(name: str, says: str, *labels: str) -> Gauge:
 
 @dataclass
 class Exporter:
-    """The newest batch of a run in a registry of its own.
+    """The newest batch of a run in a registry of its own, and each monitor's peak.
 
-    port: where it is served while `serving` lasts
+    A threshold is for the highest score of a run, so an alert reads the peak: what a
+    scrape comes too late for is still in it. A run has its own exporter, from its
+    first batch on. port: where it is served while `serving` lasts
     """
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -29,15 +32,17 @@ class Exporter:
     by_class: Gauge = _gauge("training_class_loss", "mean loss of a label", "label")
     inputs: Gauge = _gauge("training_input", "mean over its images", "statistic")
     score: Gauge = _gauge("training_monitor_score", "score of a monitor", "monitor")
+    peak: Gauge = _gauge("training_monitor_peak", "its highest up to now", "monitor")
     limit: Gauge = _gauge("training_monitor_threshold", "its threshold", "monitor")
     port: int = 0
 
     def __post_init__(self) -> None:
+        self._peaks: dict[str, float] = {}
         own = {"registry": self.registry}
         self.batches = Counter("training_batches", "batches trained on", **own)
         self.labels = Counter("training_labels", "labels seen", ["label"], **own)
         gauges = (self.loss, self.top, self.by_class, self.inputs, self.score)
-        for one in (*gauges, self.limit):
+        for one in (*gauges, self.peak, self.limit):
             self.registry.register(one)
 
     def thresholds(self, limits: Mapping[str, float]) -> None:
@@ -61,6 +66,8 @@ class Exporter:
             self.inputs.labels(name).set(value)
         for name, value in scores.items():
             self.score.labels(name).set(value)
+            self._peaks[name] = max(self._peaks.get(name, -math.inf), value)
+            self.peak.labels(name).set(self._peaks[name])
         self.batches.inc()  # last: whoever counts batches finds them whole
 
 

@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import hashlib
-import os
 from itertools import count
 from pathlib import Path
 
-from securetrain import catalogue, paths
+from securetrain import catalogue, own_files, paths
 from securetrain.catalogue import Unit
 
 
@@ -34,7 +32,7 @@ def make(unit: Unit) -> bool:
     released, and ValueError when a symbolic link stands where the copy belongs.
     """
     content, path = _read(unit), own(unit)
-    if not _create(path, content):
+    if not own_files.create(path, content):
         return False
     _hash_file(unit).write_text(_hash(content) + "\n", encoding="ascii")
     return True
@@ -44,7 +42,7 @@ def make_new(unit: Unit) -> Path:
     """Copy the newest lab beside the learner's copy, under the next free name."""
     content, first = _read(unit), own(unit)
     names = (first.with_stem(f"{first.stem}-{number}") for number in count(2))
-    path = next(name for name in names if _create(name, content))
+    path = next(name for name in names if own_files.create(name, content))
     _hash_file(unit).write_text(_hash(content) + "\n", encoding="ascii")
     return path
 
@@ -96,34 +94,6 @@ def _read(unit: Unit) -> bytes:
             f"expected the released lab {path}, found no file; `make labs` makes it."
         )
     return path.read_bytes()
-
-
-def _create(path: Path, content: bytes) -> bool:
-    """Write a new file whole or not at all; False when something has its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for place in (path, path.parent):
-        if place.is_symlink():
-            raise ValueError(f"{place} is a symbolic link; remove it and try again.")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        _link(scratch, path)
-    except FileExistsError:
-        return False
-    finally:
-        scratch.unlink(missing_ok=True)
-    return True
-
-
-def _link(scratch: Path, path: Path) -> None:
-    """Give a file its name; unlike a rename, this never replaces another file."""
-    try:
-        os.link(scratch, path)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
-            raise
-        with path.open("xb") as file:  # a file system without hard links
-            file.write(scratch.read_bytes())
 
 
 def _hash_file(unit: Unit) -> Path:

@@ -96,26 +96,31 @@ def notebook(printed: str) -> dict[str, Any]:
     return {"cells": [cell], **whole}
 
 
-def repository(folder: Path, line: str) -> Path:
-    """Make a git repository where one commit adds a line and the next removes it."""
+def repository(folder: Path, line: str, when: str = "") -> Path:
+    """Make a git repository where one commit adds a line and the next removes it.
+
+    when: the time of both commits, as git reads it; "" for the clock's
+    """
     folder.mkdir(parents=True)
     _git(folder, "init", "--quiet")
     for text, message in ((line, "Settings"), ("# from the vault", "Tidy")):
         (folder / "settings.py").write_text(f"epochs = 3\n{text}\n", "utf-8")
         _git(folder, "add", "settings.py")
-        _git(folder, "commit", "--quiet", "--no-gpg-sign", "--message", message)
+        words = ("commit", "--quiet", "--no-gpg-sign", "--message", message)
+        _git(folder, *words, when=when)
     return folder
 
 
-def _git(folder: Path, *words: str) -> None:
+def _git(folder: Path, *words: str, when: str = "") -> None:
     """Run git as nobody in particular, whatever this machine's settings are."""
+    dates = {f"GIT_{who}_DATE": when for who in ("AUTHOR", "COMMITTER") if when}
     nobody = {f"GIT_{who}_NAME": "Nobody" for who in ("AUTHOR", "COMMITTER")}
     nobody |= {f"GIT_{who}_EMAIL": "nobody@example" for who in ("AUTHOR", "COMMITTER")}
     alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     subprocess.run(
         ["git", *words],
         cwd=folder,
-        env={"PATH": os.environ.get("PATH", os.defpath)} | nobody | alone,
+        env={"PATH": os.environ.get("PATH", os.defpath)} | nobody | alone | dates,
         check=True,
         capture_output=True,
     )

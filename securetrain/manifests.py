@@ -7,7 +7,9 @@ weaker hash, a signature made for something else.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,6 +166,29 @@ def new_key() -> tuple[bytes, bytes]:
     """Return a private key and its public key, 32 bytes each, Ed25519."""
     key = Ed25519PrivateKey.generate()
     return key.private_bytes_raw(), key.public_key().public_bytes_raw()
+
+
+def public_key(private_key: bytes) -> bytes:
+    """Return the public key that belongs to a private one, 32 bytes each."""
+    key = Ed25519PrivateKey.from_private_bytes(private_key)
+    return key.public_key().public_bytes_raw()
+
+
+def write_new_key(name: Path) -> tuple[Path, Path]:
+    """Write a new key pair, NAME.key for its owner's eyes only and NAME.pub.
+
+    Returns both paths. Raises FileExistsError rather than overwrite either.
+    """
+    private, public = new_key()
+    secret, known = (name.with_name(f"{name.name}.{end}") for end in ("key", "pub"))
+    for there in filter(Path.exists, (secret, known)):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(there))
+    only_mine = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(only_mine, "wb") as file:
+        file.write(private)
+    with open(known, "x", encoding="ascii") as file:
+        file.write(public.hex() + "\n")
+    return secret, known
 
 
 def read_private_key(path: Path) -> bytes:

@@ -352,3 +352,30 @@ def _range(seeds: Sequence[float]) -> str:
 
 def _rate(value: float, digits: int = 2) -> str:
     return f"{float(value):.{digits}f}".replace("-0.00", "0.00")
+
+
+def spans(
+    rows: Mapping[str, Sequence[tuple[float, float, str]]],
+    title: str,
+    label: str,
+    mark: tuple[float, str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Show what lasted how long, one line a row, the first row on top.
+
+    rows: name -> (start, end, "clean" | "attacked" | "defended"); label: what the axis
+    is, with its unit; mark: a moment and its name, drawn across
+    """
+    ax = new_axes(ax, title)
+    for height, parts in enumerate(rows.values()):
+        for start, end, role in parts:
+            style = {"color": COLOURS[role], "hatch": HATCHES[role]}
+            ax.barh(height, end - start, 0.6, start, edgecolor="white", **style)
+    if mark:
+        ax.axvline(mark[0], color="black", linewidth=1, linestyle="--")
+        ax.text(mark[0], -0.55, f"{mark[1]} ", ha="right", va="bottom", size=8)
+    ax.set_yticks(range(len(rows)), list(rows), fontsize=9)
+    ax.set_ylim(len(rows) - 0.5, -1.1)
+    ax.set_xlabel(label)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

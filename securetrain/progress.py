@@ -9,18 +9,31 @@ from __future__ import annotations
 import json
 import os
 import sys
+import uuid
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from securetrain import catalogue, paths
 from securetrain.catalogue import Unit
 
-ACTOR = {"account": {"homePage": "urn:securetrain:local", "name": "anonymous"}}
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+# An address that nobody can own (RFC 2606): the record is this machine's alone.
+ACTOR = {
+    "objectType": "Agent",
+    "account": {"homePage": "https://securetrain.invalid", "name": "anonymous"},
+}
+USEFUL = "feedback/useful"  # the part of a unit that its rating is about
 URN = "urn:securetrain:"
 VERBS = {
     "started": "http://adlnet.gov/expapi/verbs/initialized",
+    "ran": "http://adlnet.gov/expapi/verbs/experienced",
+    "chose": "http://id.tincanapi.com/verb/selected",
     "answered": "http://adlnet.gov/expapi/verbs/answered",
     "checked": "http://adlnet.gov/expapi/verbs/attempted",
     "rated": "http://id.tincanapi.com/verb/rated",
@@ -35,6 +48,7 @@ class Summary:
     started, finished: time of the first such event in UTC, or ""
     answered: quiz questions answered; first: right at the first try; right: right once
     checks: the unit's checks -> did the last try pass
+    useful: the learner's last rating of the unit, 1 to 5, or 0
     """
 
     started: str = ""
@@ -43,6 +57,7 @@ class Summary:
     first: int = 0
     right: int = 0
     checks: tuple[tuple[str, bool], ...] = ()
+    useful: int = 0
 
 
 def file() -> Path:
@@ -61,15 +76,20 @@ def start(unit_id: str) -> None:
     _offer_checks(unit)
 
 
+def _shell() -> InteractiveShell | None:
+    """Return the live notebook's shell; None outside one."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
 def _offer_checks(unit: Unit) -> None:
     """Make `%check` known where there is something to check, in a live notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    if shell is None:
+    if (shell := _shell()) is None:
         return
     # These need IPython, and record with this module.
-    from securetrain import check_magic, checks
+    from securetrain import cell_runs, check_magic, checks
 
+    cell_runs.WATCH.start(shell, unit.id)
     if unit.kind == "lab":
         print("%check runs this lab's checks; %check TASK --hint helps with a task.")
     elif checks.exercises(unit):
@@ -80,13 +100,23 @@ def _offer_checks(unit: Unit) -> None:
 
 
 def finish(unit_id: str) -> None:
-    """Record that a unit was finished, and print which one comes next."""
+    """Record that a unit was finished, print which one comes next, and ask about it."""
     unit = catalogue.unit(unit_id)
     record("finished", unit_id)
-    order = catalogue.units()
     print(f"Finished: {unit.title}.")
-    for following in order[order.index(unit) + 1 :][:1]:
+    # These record with this module.
+    from securetrain import cell_runs, feedback, role_paths
+
+    if following := role_paths.after(unit):
         print(f"Next: {following.title} ({following.kind}), {following.path}")
+    if not cell_runs.is_read(_shell()):
+        return
+    if score := cell_runs.score(unit):
+        record("ran", unit_id, score=score)
+    # This needs Jupyter, which is here: a page shows this cell.
+    from IPython.display import display
+
+    display(feedback.show(unit_id))
 
 
 def record(
@@ -121,6 +151,7 @@ def record(
 def _event(verb: str, target: str, result: dict) -> dict:
     """Return a statement of now; what is None in the result is left out."""
     return {
+        "id": str(uuid.uuid4()),
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "actor": ACTOR,
         "verb": {"id": VERBS[verb], "display": {"en": verb}},
@@ -153,30 +184,39 @@ def events() -> list[dict]:
 
     A record that cannot be read gives a warning too, and counts as empty.
     """
+    return lines()[0]
+
+
+def lines() -> tuple[list[dict], int]:
+    """Return every event, oldest first, and how many lines are damaged.
+
+    Each of them is a warning too, and so is a record that cannot be read.
+    """
     try:
-        lines = file().read_bytes().split(b"\n")
+        content = file().read_bytes().split(b"\n")
     except FileNotFoundError:
-        return []
+        return [], 0
     except OSError as error:
         warnings.warn(
             f"Your record could not be read ({error}). Everything else works.",
-            stacklevel=2,
+            stacklevel=3,
         )
-        return []
-    found = []
-    for number, line in enumerate(lines, start=1):
+        return [], 0
+    found, damaged = [], 0
+    for number, line in enumerate(content, start=1):
         if not line.strip():
             continue
         try:
             event = json.loads(line)
             _facts(event)
             found.append(event)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            damaged += 1
             warnings.warn(
                 f"{file()}: line {number} is not a whole event and was skipped.",
-                stacklevel=2,
+                stacklevel=3,
             )
-    return found
+    return found, damaged
 
 
 def _facts(event: dict) -> tuple[str, str, str, str, bool]:
@@ -186,16 +226,33 @@ def _facts(event: dict) -> tuple[str, str, str, str, bool]:
     return event["verb"]["display"]["en"], unit_id, part, event["timestamp"], success
 
 
-def summary() -> dict[str, Summary]:
-    """Return what the record says, for every unit of the catalogue."""
-    every = events()
+def summary(of: Sequence[dict] | None = None) -> dict[str, Summary]:
+    """Return what the record, or these events, say for every unit of the catalogue."""
+    every = events() if of is None else of
     return {u.id: _summarise(u.id, every) for u in catalogue.units()}
 
 
-def _summarise(unit_id: str, every: list[dict]) -> Summary:
+def in_words(summary: Summary) -> str:
+    """Return what is known of a unit, such as "started, 3 questions answered"."""
+    parts = ["finished" if summary.finished else "started"]
+    if not (summary.started or summary.finished):
+        parts = []
+    if summary.answered:
+        parts.append(
+            f"{summary.answered} questions answered, {summary.right} right, "
+            f"{summary.first} at the first try"
+        )
+    if summary.checks:
+        passed = sum(ok for _, ok in summary.checks)
+        parts.append(f"{passed} of {len(summary.checks)} checks pass")
+    return ", ".join(parts)
+
+
+def _summarise(unit_id: str, every: Sequence[dict]) -> Summary:
     times: dict[str, str] = {}
     answers: dict[str, list[bool]] = {}
     checks: dict[str, bool] = {}
+    useful = 0
     for event in every:
         verb, unit, part, time, success = _facts(event)
         if unit != unit_id:
@@ -205,6 +262,10 @@ def _summarise(unit_id: str, every: list[dict]) -> Summary:
             answers.setdefault(part, []).append(success)
         elif verb == "checked":
             checks[part] = success
+        elif (verb, part) == ("rated", USEFUL):
+            score = event["result"].get("score")
+            value = score.get("raw") if isinstance(score, dict) else 0
+            useful = value if value in range(1, 6) else useful
     return Summary(
         started=times.get("started", ""),
         finished=times.get("finished", ""),
@@ -212,4 +273,5 @@ def _summarise(unit_id: str, every: list[dict]) -> Summary:
         first=sum(tries[0] for tries in answers.values()),
         right=sum(any(tries) for tries in answers.values()),
         checks=tuple(checks.items()),
+        useful=useful,
     )

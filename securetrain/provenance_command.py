@@ -14,7 +14,6 @@ nobody can change between the check and the training.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -27,12 +26,7 @@ MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 
 def key(options: argparse.Namespace) -> None:
     """Write a new private key, for the owner's eyes only, and its public key."""
-    private, public = manifests.new_key()
-    secret, known = (Path(f"{options.file}.{end}") for end in ("key", "pub"))
-    only_mine = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(only_mine, "wb") as file:
-        file.write(private)
-    known.write_text(public.hex() + "\n", "ascii")
+    secret, known = manifests.write_new_key(options.file)
     print(f"{secret} stays with you; give {known} to those who check")
 
 

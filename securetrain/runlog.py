@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,95 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from securetrain import audit_log, manifests, translog
 from securetrain.archives import Refused
-from securetrain.manifests import File, canonical
+from securetrain.manifests import canonical
+from securetrain.run_facts import Run, take
 from securetrain.translog import Head
 
 CONTEXT = b"securetrain run log v1\n"
-KEYS = {  # what may be said of a run, and in which words
-    "start": {"run"},
-    "param": {"run", "key", "value"},
-    "metric": {"run", "key", "step", "value"},
-    "artifact": {"run", "path", "size", "digest"},
-    "end": {"run", "status"},
-}
-
-
-# --- What is said of runs -----------------------------------------------------------
-
-
-@dataclass
-class Run:
-    """One run as the log tells it; every fact was said once.
-
-    params: texts; metrics: name -> step -> number, written as text; status: "" while
-    it still runs
-    """
-
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, dict[int, str]] = field(default_factory=dict)
-    artifacts: dict[str, File] = field(default_factory=dict)
-    status: str = ""
-
-
-def _no(why: str) -> Refused:
-    return Refused("run log", why)
-
-
-def take(runs: dict[str, Run], said: Mapping[str, Any]) -> None:
-    """Add what was said to the runs; Refused for what may not be said, or not again."""
-    check(said)
-    run, name = runs.get(said["run"]), f"run {said['run'][:12]!a}"
-    if said["do"] == "start":
-        if run is not None:
-            raise _no(f"{name} was started before")
-        runs[said["run"]] = Run()
-        return
-    if run is None or run.status:
-        raise _no(f"{name} {'has ended' if run else 'was never started'}")
-    if said["do"] == "end":
-        run.status = said["status"]
-    elif said["do"] == "param":
-        _once(run.params, said["key"], said["value"], f"{name}: parameter")
-    elif said["do"] == "artifact":
-        _once(run.artifacts, said["path"], _file(said), f"{name}: artifact")
-    else:
-        steps = run.metrics.setdefault(said["key"], {})
-        _once(steps, said["step"], said["value"], f"{name}: {said['key']!a} at step")
-
-
-def check(said: Any) -> None:
-    """Raise Refused unless this is one of the five things that the log may hold."""
-    do = said.get("do") if isinstance(said, Mapping) else None
-    if not isinstance(do, str) or do not in KEYS or said.keys() != KEYS[do] | {"do"}:
-        words = ", ".join(KEYS)
-        raise _no(f"expected one of {words}, with its own keys, got {said!a:.80}")
-    for key, value in said.items():
-        if key in ("step", "size"):
-            manifests.check_number(value, 0, key)
-        elif not isinstance(value, str) or not (value or key == "value"):
-            raise _no(f"{key}: expected text that is not empty, got {value!a:.40}")
-    if do == "metric" and said["value"] != number(said["value"]):
-        raise _no(f"value: expected a number as text, got {said['value']!a:.40}")
-    if do == "artifact":
-        manifests.check_digest(said["digest"])
-
-
-def number(value: float | str) -> str:
-    """Return a number as the log writes it: exact, and the same for the same float."""
-    try:
-        return repr(float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise _no(f"expected a number, got {value!a:.40}") from None
-
-
-def _file(said: Mapping[str, Any]) -> File:
-    return File(said["size"], said["digest"])
-
-
-def _once(facts: dict, key: str | int, value: Any, what: str) -> None:
-    if key in facts:
-        raise _no(f"{what} {key!a} was written before, and cannot be changed")
-    facts[key] = value
 
 
 # --- The log ------------------------------------------------------------------------
@@ -118,10 +34,14 @@ def _once(facts: dict, key: str | int, value: Any, what: str) -> None:
 
 @dataclass(frozen=True)
 class Log:
-    """A log that was read and found whole: its lines, and the runs that they tell."""
+    """A log that was read and found whole: its lines, and the runs that they tell.
+
+    torn: how many lines were torn, and set aside by `repair`
+    """
 
     lines: tuple[bytes, ...]
     runs: Mapping[str, Run]
+    torn: int = 0
 
     @property
     def leaves(self) -> list[bytes]:
@@ -150,22 +70,55 @@ def append(
 ) -> str:
     """Add one line to the log called `name`, and return its hash.
 
-    said: "do" and the keys that `KEYS` names for it
+    said: "do" and the keys that `run_facts.KEYS` names for it
     Raises Refused, and writes nothing, when the log is not whole, or when this may
     not be said, or not again.
     """
-    public_key = public(private_key)
 
     def signed(found: list[dict], previous: str, time: str) -> dict[str, Any]:
-        if found:  # the last signature covers every line before it
-            check_line(found[-1], name, public_key)
-        runs = replay(line["event"]["said"] for line in found)
-        take(runs, said)
-        text = statement(name, len(found) + 1, previous, time, said)
-        signature = manifests.sign(text, private_key, CONTEXT).hex()
-        return {"log": name, "said": dict(said), "signature": signature}
+        return _event(name, said, private_key, found, previous, time)
 
     return audit_log.append(path, signed, now)
+
+
+def _event(
+    name: str,
+    said: Mapping[str, Any],
+    private_key: bytes,
+    found: Sequence[Mapping[str, Any]],
+    previous: str,
+    time: str,
+) -> dict[str, Any]:
+    """Return what a new line records after the lines `found`, signed."""
+    if found:  # the last signature covers every line before it
+        check_line(found[-1], name, public(private_key))
+    take(replay(line["event"]["said"] for line in found), said)
+    text = statement(name, len(found) + 1, previous, time, said)
+    signature = manifests.sign(text, private_key, CONTEXT).hex()
+    return {"log": name, "said": dict(said), "signature": signature}
+
+
+def repair(
+    path: Path, name: str, private_key: bytes, now: datetime | None = None
+) -> Path:
+    """Set a torn last line aside in a new file, which is returned; a line says so.
+
+    Torn is what a crash left: the fact reached nobody, for it is logged first. Whoever
+    cuts a line in half makes the same; then a head that was kept shows that it is gone.
+    Raises Refused, and changes nothing, when anything else is wrong with the log.
+    """
+
+    def event(found: list[dict], previous: str, time: str, rest: bytes) -> dict:
+        known = manifests.describe({"torn": rest})["torn"]
+        said = {"do": "repair", "size": known.size, "digest": known.digest}
+        return _event(name, said, private_key, found, previous, time)
+
+    begins = canonical({"event": {"log": name}})[:-2] + b","
+    return audit_log.repair(path, begins, event, now)
+
+
+def _no(why: str) -> Refused:
+    return Refused("run log", why)
 
 
 def replay(said: Iterable[Mapping[str, Any]]) -> dict[str, Run]:
@@ -204,7 +157,8 @@ def read(data: bytes, name: str, public_key: bytes) -> Log:
             take(runs, line["event"]["said"])
         except Refused as refused:
             raise _no(f"line {line['number']} of the log: {refused}") from None
-    return Log(tuple(data.split(b"\n")[:-1]), runs)
+    torn = sum(line["event"]["said"]["do"] == "repair" for line in found)
+    return Log(tuple(data.split(b"\n")[:-1]), runs, torn)
 
 
 def verify(path: Path, name: str, public_key: bytes, kept: Sequence[Head] = ()) -> Log:

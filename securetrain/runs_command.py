@@ -1,13 +1,16 @@
-"""`securetrain runs`: check the signed log of training runs, and hand out its head.
+"""`securetrain runs`: check the signed log of training runs, hand out its head, repair.
 
     securetrain runs check --name digits --key 64_HEX_DIGITS runs.jsonl …
     securetrain runs head --name digits --private runs.key runs.jsonl > head.json
+    securetrain runs repair --name digits --private runs.key runs.jsonl
 
 `check` reads each log to its end: chained, every line signed, no fact said twice. It
 cannot see that lines are missing at the end, unless it is told what there was: give
 heads that somebody kept (`--kept head.json`), and `--git`, which asks that the log
 begins with what the newest commit has under this name. `head` signs how many lines
-there are, and their hash: publish it where the log's keeper cannot write.
+there are, and their hash: publish it where the log's keeper cannot write. `repair` is
+for a last line that a crash tore: its bytes go into a file beside the log, and a signed
+line says so. It refuses every other fault, and a log without one.
 
 Exit status: 0 every log is whole; 1 one is not; 2 wrong use, or nothing to read.
 """
@@ -36,10 +39,14 @@ def check(options: argparse.Namespace) -> int:
             if options.git:
                 check_git(path, log)
         except Refused as refused:
-            print(f"{path}: refused: {refused}", file=sys.stderr)
+            torn = "cut off while being written" in str(refused)
+            help_ = "; see `securetrain runs repair`" if torn else ""
+            print(f"{path}: refused: {refused}{help_}", file=sys.stderr)
             status = 1
             continue
-        print(f"{path}: {len(log.lines)} lines, {len(log.runs)} runs, all signed")
+        lines = f"{len(log.lines)} lines, {len(log.runs)} runs, all signed"
+        many = f"{log.torn} torn line{'s were' if log.torn > 1 else ' was'} set aside"
+        print(f"{path}: {lines}{f'; {many}' if log.torn else ''}")
     return status
 
 
@@ -79,6 +86,15 @@ def head(options: argparse.Namespace) -> int:
     return 0
 
 
+def repair(options: argparse.Namespace) -> int:
+    """Set the torn last line of a log aside."""
+    private_key = manifests.read_private_key(options.private)
+    aside = runlog.repair(options.log, options.name, private_key)
+    size = aside.stat().st_size
+    print(f"{options.log}: {size} bytes set aside in {aside.name}; a line says so")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """Return what reads the command line."""
     whole = argparse.ArgumentParser(
@@ -86,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parts = whole.add_subparsers(required=True, metavar="check | head")
+    parts = whole.add_subparsers(required=True, metavar="check | head | repair")
     one = parts.add_parser("check", help="refuse logs that were changed")
     one.add_argument("logs", type=Path, nargs="+", metavar="LOG")
     one.add_argument("--name", required=True, help="which log this is")
@@ -96,11 +112,15 @@ def parser() -> argparse.ArgumentParser:
     says = "the log must begin with what the newest commit has"
     one.add_argument("--git", action="store_true", help=says)
     one.set_defaults(do=check)
-    one = parts.add_parser("head", help="sign how long a log is, and its hash")
-    one.add_argument("log", type=Path, metavar="LOG")
-    one.add_argument("--name", required=True, help="which log this is")
-    one.add_argument("--private", type=Path, required=True, help="its key, 32 bytes")
-    one.set_defaults(do=head)
+    both = {head: "sign how long a log is, and its hash"}
+    both[repair] = "set a torn last line aside"
+    for do, says in both.items():
+        one = parts.add_parser(do.__name__, help=says)
+        one.add_argument("log", type=Path, metavar="LOG")
+        one.add_argument("--name", required=True, help="which log this is")
+        says = "its key, 32 bytes"
+        one.add_argument("--private", type=Path, required=True, help=says)
+        one.set_defaults(do=do)
     return whole
 
 

@@ -103,13 +103,10 @@ class _Script:
                     if name and (how := self.strange_word(word)):
                         self.strange.setdefault(name[1].lower(), how)
                 self.written(command)
-                if loop := _loop(command):
-                    how = self.touched(command) or (
-                        "" if command.words[2:] else self.reads
-                    )
-                    self.strange |= (
-                        {loop: how} if how and loop not in self.strange else {}
-                    )
+                if loop := _loop(command):  # without a list it takes the arguments
+                    how = "" if command.words[2:] else self.reads
+                    if how := self.touched(command) or how:
+                        self.strange.setdefault(loop, how)
 
     def written(self, command: Command) -> None:
         """Add the files into which a command writes strange words."""

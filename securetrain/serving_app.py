@@ -6,8 +6,8 @@
 The guarded service answers under /predict, the open one under /open/predict, so that a
 lesson can ask both; it is served only where `open` is true.
 
-Not answered here: TLS, and clients who connect and say nothing, of whom `connections`
-fill the service. Both belong to a proxy in front of it.
+Not answered here: TLS, and floods of whole heads from many addresses. Both belong to a
+proxy in front of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ import torch
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
-from limits import parse
 from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -38,7 +37,9 @@ from starlette.concurrency import run_in_threadpool
 from torch import Tensor, nn
 
 from securetrain import models
+from securetrain.serving_connections import HEAD_SECONDS, Impatient
 from securetrain.serving_input import Refused, check_head, read_images
+from securetrain.serving_quota import Quota
 from securetrain.serving_settings import Settings, settings
 
 CLOSED = {"docs_url": None, "redoc_url": None, "openapi_url": None}
@@ -69,14 +70,15 @@ def answer(p: Tensor, answers: str) -> dict:
     return found | ({"probabilities": p.tolist()} if answers != "label" else {})
 
 
-def guarded(model: nn.Module, given: Settings, keys: dict[str, str]) -> FastAPI:
+def guarded(
+    model: nn.Module, given: Settings, keys: dict[str, str], day: Quota
+) -> FastAPI:
     """Return the service that asks who, how much and what, in this order.
 
-    keys: SHA-256 of a client's key, in hex -> the client's name
+    keys: SHA-256 of a client's key, in hex -> the client's name; day: counts images
     """
     app = FastAPI(**CLOSED)
     limiter = Limiter(key_func=_client, strategy="moving-window")
-    day = parse(f"{given.images_a_day}/day")
 
     def known(request: Request) -> None:
         key = request.headers.get("x-api-key", "")
@@ -91,7 +93,7 @@ def guarded(model: nn.Module, given: Settings, keys: dict[str, str]) -> FastAPI:
     async def predict(request: Request) -> dict:
         check_head(request.headers, given)
         x = read_images(await _body(request, given), given)
-        if not limiter.limiter.hit(day, request.state.client, cost=len(x)):
+        if not await run_in_threadpool(day.take, request.state.client, len(x)):
             raise Refused(429, f"at most {given.images_a_day} images a day")
         p = await run_in_threadpool(models.probabilities, model, torch.from_numpy(x))
         return answer(p, given.answers)
@@ -149,8 +151,11 @@ def run(app: Callable, listener: socket.socket, connections: int) -> None:
     """Serve until the process is ended."""
     config = uvicorn.Config(
         app,
-        limit_concurrency=connections,
-        timeout_keep_alive=5,
+        http=Impatient,
+        ws="none",  # a connection that is upgraded leaves uvicorn's count
+        limit_concurrency=connections + 1,  # it refuses from this many on
+        h11_max_incomplete_event_size=16_384,  # bytes of a head
+        timeout_keep_alive=HEAD_SECONDS,
         server_header=False,
         log_level="error",
         lifespan="off",
@@ -172,7 +177,8 @@ def main() -> None:
     torch.set_num_threads(1)
     start = json.load(sys.stdin)
     given, model = settings(start["settings"]), load(start["weights"])
-    app = guarded(model, given, start["keys"])
+    day = Quota(given.state or ":memory:", given.images_a_day)
+    app = guarded(model, given, start["keys"], day)
     if start["open"]:
         app.mount("/open", bare(model))
     run(app, socket.socket(fileno=start["socket"]), given.connections)

@@ -112,7 +112,8 @@ def running(
     ):
         weights = Path(folder, "model.safetensors")
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
-        start = {"settings": asdict(given), "weights": str(weights), "open": True}
+        tree = {name: value for name, value in asdict(given).items() if value != ""}
+        start = {"settings": tree, "weights": str(weights), "open": True}
         start["keys"] = {sha256(k.encode()).hexdigest(): c for c, k in keys.items()}
         start["socket"] = listener.fileno()
         line = [sys.executable, "-m", "securetrain.serving_app"]

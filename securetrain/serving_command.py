@@ -5,10 +5,11 @@
 
 `check` names file and line of each setting that is missing, unknown or open; `run`
 checks first, and then serves the course's network for images of one channel. A file of
-keys is JSON, the SHA-256 of each client's key -> the client's name.
+keys is JSON, the SHA-256 of each client's key -> the client's name. With `state:
+name.db` the images of the last day are counted in a file, and a restart keeps them.
 
 Exit status: 0 nothing found; 1 a setting is open, or a file cannot be read as settings;
-2 wrong use, or a port that is taken.
+2 wrong use, a port that is taken, or a state that cannot be written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from securetrain import plain_json, serving_settings
@@ -49,10 +51,15 @@ def run(options: argparse.Namespace) -> int:
     keys = read_keys(options.settings.parent / given.keys)
     if not options.weights.is_file():
         raise ValueError(f"{options.weights}: expected a file of weights")
-    from securetrain import serving_app, serving_client  # torch takes seconds
+    from securetrain import serving_app, serving_client, serving_quota  # torch: slow
 
-    with serving_client.listen(given.host, given.port) as listener:
-        app = serving_app.guarded(serving_app.load(options.weights), given, keys)
+    state = options.settings.parent / given.state if given.state else ":memory:"
+    with (
+        closing(serving_quota.Quota(state, given.images_a_day)) as day,
+        serving_client.listen(given.host, given.port) as listener,
+    ):
+        model = serving_app.load(options.weights)
+        app = serving_app.guarded(model, given, keys, day)
         port = listener.getsockname()[1]
         print(f"serving {options.weights} on {given.host}, port {port}", flush=True)
         serving_app.run(app, listener, given.connections)

@@ -1,7 +1,8 @@
 """The settings of a prediction service: no service starts while one of them is open.
 
 The attacker needs one limit that nobody set. So there are no defaults: what is not
-written down is refused, by the service when it starts and by the hook before that.
+written down is refused, by the service when it starts and by the hook before that. One
+setting may be left out, `state`: then a restart gives every client a new day.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ SAYS = {
     "port": "a number from 0 to 65535; 0 takes a free one",
     "keys": "a file of the clients' key hashes, not the keys themselves",
 }
+STATE = "a file, name.db, that keeps each client's day; without it a restart forgets"
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class Settings:
     """What a service holds to.
 
     shape: height, width; answers: "label" or "probabilities"; keys: path of a JSON
-    file, SHA-256 of a client's key -> the client's name; the rest: limits, for each
-    client but `connections`, which is for all of them together
+    file, SHA-256 of a client's key -> the client's name; state: path of a database, ""
+    for none; the rest: limits, for each client but `connections`, which is for all of
+    them together
     """
 
     shape: tuple[int, int]
@@ -51,6 +54,7 @@ class Settings:
     requests_a_minute: int
     images_a_day: int
     connections: int
+    state: str = ""
 
 
 def read(path: str | Path) -> Settings:
@@ -76,13 +80,17 @@ def faults(tree: Any) -> list[tuple[str, str]]:
     if not isinstance(tree, dict):
         return [("settings", "expected names and values")]
     known = set(SAYS) | set(MOST)
-    found = [(str(name), "unknown setting") for name in tree if name not in known]
+    extra = [name for name in tree if name not in known and name != "state"]
+    found = [(str(name), "unknown setting") for name in extra]
     for name, says in SAYS.items():
         if not _fits(name, tree.get(name)):
             found.append((name, f"expected {says}"))
     for name, most in MOST.items():
         if not _whole(tree.get(name), 1, most):
             found.append((name, f"expected a limit, a whole number from 1 to {most}"))
+    state = tree.get("state", ".db")
+    if not isinstance(state, str) or not state.endswith(".db"):
+        found.append(("state", f"expected {STATE}"))
     return found
 
 

@@ -13,7 +13,6 @@ import contextlib
 import logging
 import os
 import sqlite3
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +21,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from securetrain import archives, key_scanners, redaction, runlog
+from securetrain import key_scanners, redaction, run_facts, runlog
 from securetrain.archives import Refused
+from securetrain.run_facts import Run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as StoredRun
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_TRUNCATE_LONG_VALUES": "false",  # raise, and store no other value than ours
 }
 
 
@@ -93,10 +94,13 @@ def store(folder: Path, name: str, create: bool = False) -> Iterator[Store]:
         raise Refused("database", f"{database} exists: it is not begun anew")
     if not create:
         check_database(database)
-    ours = client(f"sqlite:///{database}")
+    address, place = f"sqlite:///{database}", (folder / "artifacts").resolve().as_uri()
+    ours = client(address)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    connections = SqlAlchemyStore(address, place).engine  # one for each address
     try:
         if create:
-            place = (folder / "artifacts").resolve().as_uri()
             experiment = ours.create_experiment(name, artifact_location=place)
         else:
             found = ours.get_experiment_by_name(name)
@@ -105,7 +109,7 @@ def store(folder: Path, name: str, create: bool = False) -> Iterator[Store]:
             experiment = found.experiment_id
         yield Store(ours, experiment, database)
     finally:
-        ours._tracking_client.store._dispose_engine()
+        connections.dispose()
 
 
 def check_database(database: Path) -> None:
@@ -131,8 +135,10 @@ def check_database(database: Path) -> None:
 class Tracker:
     """Writes each fact into the signed log first, then into MLflow.
 
-    What cannot be logged raises, and never reaches MLflow. What MLflow then refuses, an
-    odd name or a long value, stays in the log, and `differences` says so from then on.
+    What cannot be logged raises, and never reaches MLflow. Where MLflow then raises, on
+    an odd name or a long value, the log says that, too: the fact stays said, whether
+    MLflow shows it or not. A crash in between is a difference until somebody says that
+    it was `refused`.
     name: the log's; known: secrets that must not appear
     """
 
@@ -146,6 +152,22 @@ class Tracker:
         said = {"do": do, "run": run, **facts}
         runlog.append(self.log, self.name, said, self.private_key)
 
+    @contextlib.contextmanager
+    def _said(self, do: str, run: str, **facts: Any) -> Iterator[None]:
+        """Say a fact, do what stands in the block, and say if that fails."""
+        self._say(do, run, **facts)
+        try:
+            yield
+        except Exception as error:
+            key = next(facts[k] for k in ("key", "path", "status") if k in facts)
+            with contextlib.suppress(Refused, OSError):  # a difference says so, too
+                self.refused(run, do, key, facts.get("step", 0), type(error).__name__)
+            raise
+
+    def refused(self, run: str, fact: str, key: str, step: int, why: str) -> None:
+        """Say that MLflow did not take what was logged; key: a status for "end"."""
+        self._say("refused", run, fact=fact, key=key, step=step, why=why)
+
     def start(self) -> str:
         """Start a run and return its id, which MLflow draws: here it comes first."""
         run = self.store.client.create_run(self.store.experiment).info.run_id
@@ -156,14 +178,14 @@ class Tracker:
         """Write hyperparameters, once and for all; secrets are taken out before."""
         for key, value in values.items():
             text = redaction.redact(key, str(value), self.known)
-            self._say("param", run, key=key, value=text)
-            self.store.client.log_param(run, key, text)
+            with self._said("param", run, key=key, value=text):
+                self.store.client.log_param(run, key, text)
 
     def metric(self, run: str, key: str, value: float, step: int = 0) -> None:
         """Write a number of one step, once and for all."""
-        text = runlog.number(value)
-        self._say("metric", run, key=key, step=step, value=text)
-        self.store.client.log_metric(run, key, float(text), step=step)
+        text = run_facts.number(value)
+        with self._said("metric", run, key=key, step=step, value=text):
+            self.store.client.log_metric(run, key, float(text), step=step)
 
     def artifact(self, run: str, path: Path) -> None:
         """Hash a file and hand it to MLflow; Refused when a secret is found in it."""
@@ -172,22 +194,24 @@ class Tracker:
         if secret or key_scanners.find(data):
             raise Refused("secret", f"{path.name}: holds what looks like a key")
         facts = {"size": len(data), "digest": sha256(data).hexdigest()}
-        self._say("artifact", run, path=path.name, **facts)
-        with tempfile.TemporaryDirectory() as folder:  # the bytes that were hashed
+        with (
+            self._said("artifact", run, path=path.name, **facts),
+            tempfile.TemporaryDirectory() as folder,  # the bytes that were hashed
+        ):
             copy = Path(folder) / path.name
             copy.write_bytes(data)
             self.store.client.log_artifact(run, str(copy))
 
     def end(self, run: str, status: str = "FINISHED") -> None:
         """End a run: nothing more can be said of it."""
-        self._say("end", run, status=status)
-        self.store.client.set_terminated(run, status)
+        with self._said("end", run, status=status):
+            self.store.client.set_terminated(run, status)
 
 
 # --- Reading ------------------------------------------------------------------------
 
 
-def load(store: Store, run: str, path: str, runs: Mapping[str, runlog.Run]) -> bytes:
+def load(store: Store, run: str, path: str, runs: Mapping[str, Run]) -> bytes:
     """Return a file of a run as the log knows it; Refused when it is any other.
 
     runs: of a log that was verified. The bytes that were hashed are those returned.
@@ -212,70 +236,6 @@ def fetch(store: Store, run: str, path: str) -> bytes:
         except Exception as error:  # each kind of storage raises errors of its own
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
             raise Refused("artifact", f"{path!a} is missing: {why}") from None
-
-
-def differences(store: Store, runs: Mapping[str, runlog.Run]) -> list[str]:
-    """Return where MLflow shows other facts than the log, a line for each.
-
-    Facts are a run's state, parameters, numbers and files. Nobody checks what the log
-    does not hold: tags, names, owners, times, the register of models.
-    """
-    stored = {run.info.run_id: run for run in store.stored()}
-    found = [f"{run[:8]}: in MLflow, not in the log" for run in stored.keys() - runs]
-    for run, facts in runs.items():
-        if run not in stored:
-            found.append(f"{run[:8]}: in the log, not in MLflow")
-            continue
-        found += [f"{run[:8]}: {line}" for line in _run(store, stored[run], facts)]
-    return sorted(found)
-
-
-def _run(store: Store, stored: StoredRun, facts: runlog.Run) -> Iterator[str]:
-    """Yield what differs in one run."""
-    run, info = stored.info.run_id, stored.info
-    if info.lifecycle_stage != "active":
-        yield f"MLflow calls it {info.lifecycle_stage}"
-    if info.status != (facts.status or "RUNNING"):
-        yield f"status {info.status}, logged {facts.status or 'RUNNING'}"
-    yield from _facts("parameter", facts.params, stored.data.params)
-    for key in facts.metrics.keys() | stored.data.metrics.keys():
-        history = store.client.get_metric_history(run, key)
-        shown = [(one.step, runlog.number(one.value)) for one in history]
-        logged = {step: _kept(v) for step, v in facts.metrics.get(key, {}).items()}
-        if len(shown) != len(logged) or dict(shown) != logged:
-            yield f"metric {key!a}: {_short(dict(shown))}, logged {_short(logged)}"
-        last = stored.data.metrics.get(key)
-        newest = logged[max(logged)] if logged else None
-        if last is None or runlog.number(last) != newest:
-            yield f"metric {key!a}: newest shown {last}, logged {newest}"
-    try:
-        listed = files(store, run)
-    except Exception as error:  # MLflow asks whatever address its database names
-        yield f"files cannot be listed: {type(error).__name__}"
-        listed = set()
-    for path in listed - facts.artifacts.keys():
-        yield f"file {path!a}: not in the log"
-    for path in facts.artifacts:
-        if why := archives.refusal(load, store, run, path, {run: facts}):
-            yield f"file {why}"
-
-
-def _facts(what: str, logged: Mapping, shown: Mapping) -> Iterator[str]:
-    for key in logged.keys() | shown.keys():
-        if logged.get(key) != shown.get(key):
-            there = "none" if key not in shown else redaction.redact(key, shown[key])
-            values = f"{there!a}, logged {logged.get(key, 'none')!a}"
-            yield f"{what} {key!a}: {values}"  # it may go into a report: no secret
-
-
-def _kept(value: str) -> str:
-    """Return the number that MLflow makes of ours: it knows no infinity."""
-    most = repr(sys.float_info.max)
-    return {"inf": most, "-inf": f"-{most}"}.get(value, value)
-
-
-def _short(history: Mapping[int, str]) -> str:
-    return ", ".join(f"{s}: {v:.8}" for s, v in sorted(history.items())[-2:]) or "none"
 
 
 def files(store: Store, run: str, under: str | None = None) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,14 +71,14 @@ def ramp(share: float) -> float:
     return min(share / 0.2, (1 - share) / 0.8)
 
 
-def set_rates(optimisers: Iterable[torch.optim.Optimizer], share: float) -> None:
+def set_rates(optimisers: Iterable[Optimiser], share: float) -> None:
     """Set each learning rate to this share of its peak."""
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["lr"] = group["peak_lr"] * share
 
 
-def descend(optimisers: Iterable[torch.optim.Optimizer], loss: Tensor) -> None:
+def descend(optimisers: Iterable[Optimiser], loss: Tensor) -> None:
     """Take one step against the gradient of a loss."""
     for optimiser in optimisers:
         optimiser.zero_grad()
@@ -86,17 +87,74 @@ def descend(optimisers: Iterable[torch.optim.Optimizer], loss: Tensor) -> None:
         optimiser.step()
 
 
-def make_optimisers(model: nn.Module) -> list[torch.optim.Optimizer]:
+def make_optimisers(model: nn.Module) -> list[Optimiser]:
     """Return Muon for the convolution kernels and AdamW for the rest."""
     kernels = [p for p in model.parameters() if p.ndim == 4]
     others = [p for p in model.parameters() if p.ndim != 4]
     return [
         Muon([{"params": kernels, "peak_lr": 0.24}]),
-        torch.optim.AdamW([{"params": others, "peak_lr": 5e-3}], weight_decay=1e-3),
+        AdamW([{"params": others, "peak_lr": 5e-3}], weight_decay=1e-3),
     ]
 
 
-class Muon(torch.optim.Optimizer):
+class Optimiser:
+    """As much of `torch.optim.Optimizer` as we need.
+
+    That one loads torch's compiler, which nothing here uses: 140 MB, and seconds.
+    params: weights, or groups of them, dicts that may have settings of their own
+    """
+
+    def __init__(self, params: Iterable[Any], **settings: float) -> None:
+        given = list(params)
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        self.param_groups = [
+            settings | group | {"params": list(group["params"])} for group in groups
+        ]
+        self.states = [[{} for _ in group["params"]] for group in self.param_groups]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move each weight that has a gradient."""
+        for group, states in zip(self.param_groups, self.states, strict=True):
+            for p, state in zip(group["params"], states, strict=True):
+                if p.grad is not None:
+                    self.move(p, p.grad, state, group)
+
+    def move(self, p: Tensor, grad: Tensor, state: dict, group: dict) -> None:
+        """Move one weight in place; `state` is empty at first."""
+        raise NotImplementedError
+
+
+class AdamW(Optimiser):
+    """Adam with decoupled weight decay, bit for bit as `torch.optim.AdamW`.
+
+    Source: Loshchilov and Hutter 2019, arXiv:1711.05101
+    """
+
+    def __init__(
+        self, params: Iterable[Any], lr: float = 1e-3, weight_decay: float = 1e-2
+    ) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay)
+
+    def move(self, p: Tensor, grad: Tensor, state: dict, group: dict) -> None:
+        if not state:
+            state |= {"step": 0, "mean": torch.zeros_like(p)}
+            state["square"] = torch.zeros_like(p)
+        state["step"] += 1
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        mean = state["mean"].lerp_(grad, 1 - 0.9)
+        square = state["square"].mul_(0.999).addcmul_(grad, grad, value=1 - 0.999)
+        spread = (square.sqrt() / (1 - 0.999 ** state["step"]) ** 0.5).add_(1e-8)
+        p.addcdiv_(mean, spread, value=-group["lr"] / (1 - 0.9 ** state["step"]))
+
+
+class Muon(Optimiser):
     """Momentum whose update is made orthogonal, for kernels (out, in, h, w).
 
     `torch.optim.Muon` takes matrices only; here a kernel is a matrix of out rows,
@@ -104,20 +162,18 @@ class Muon(torch.optim.Optimizer):
     Source: Muon, Jordan et al. 2024
     """
 
-    def __init__(self, params, lr: float = 0.0, momentum: float = 0.6) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+    def __init__(
+        self, params: Iterable[Any], lr: float = 0.0, momentum: float = 0.6
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum)
 
-    @torch.no_grad()
-    def step(self) -> None:
-        for group in self.param_groups:
-            for p in group["params"]:
-                state = self.state[p]
-                if not state:
-                    state["momentum"] = torch.zeros_like(p)
-                m = state["momentum"].mul_(group["momentum"]).add_(p.grad)
-                update = p.grad.add(m, alpha=group["momentum"]).flatten(1)
-                p.mul_(len(p) ** 0.5 / p.norm())
-                p.sub_(group["lr"] * orthogonalise(update).view_as(p))
+    def move(self, p: Tensor, grad: Tensor, state: dict, group: dict) -> None:
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        m = state["momentum"].mul_(group["momentum"]).add_(grad)
+        update = grad.add(m, alpha=group["momentum"]).flatten(1)
+        p.mul_(len(p) ** 0.5 / p.norm())
+        p.sub_(group["lr"] * orthogonalise(update).view_as(p))
 
 
 def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:

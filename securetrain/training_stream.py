@@ -29,8 +29,7 @@ Attack = Callable[[Tensor, Tensor, int, torch.Generator], tuple[Tensor, Tensor]]
 
 def signs(n: int, seed: int, split: str = "train") -> tuple[Tensor, Tensor]:
     """Return `data.signs` at half the size: x (n, 3, 16, 16) and y (n,)."""
-    x, y = data.signs(n, seed, split)
-    return F.avg_pool2d(x, 2), y
+    return data.signs(n, seed, split, size=SIZE)
 
 
 def statistics(x: Tensor) -> np.ndarray:
@@ -51,7 +50,7 @@ class Learner:
     """A model in training, and what its training has logged."""
 
     model: nn.Module
-    optimisers: list[torch.optim.Optimizer]
+    optimisers: list[training.Optimiser]
     log: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def step(self, x: Tensor, y: Tensor) -> None:

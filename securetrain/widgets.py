@@ -7,7 +7,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from securetrain import risk_map
+from securetrain import pages, risk_map
 
 STATIC = Path(__file__).parent / "static"
 
@@ -95,6 +95,33 @@ class Survey(Widget):
         return "\n".join(lines)
 
 
+class Feedback(Widget):
+    """Two questions on a unit; `feedback.show` stores what comes back.
+
+    useful, change: the questions; scale: what 1 to 5 mean; changes: key -> words
+    stored: {"useful": 1 to 5 or 0, "change": key or ""}, as the record has it
+    saves: grows with every answer of the kernel; status: what it says
+    """
+
+    _esm = STATIC / "feedback.js"
+    _css = _style("feedback.css")
+    title = traitlets.Unicode().tag(sync=True)
+    useful = traitlets.Unicode().tag(sync=True)
+    scale = traitlets.List().tag(sync=True)
+    change = traitlets.Unicode().tag(sync=True)
+    changes = traitlets.Dict().tag(sync=True)
+    stored = traitlets.Dict().tag(sync=True)
+    saves = traitlets.Int().tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)
+
+    def in_words(self) -> str:
+        """Return the questions as text."""
+        return (
+            f"Two questions on {self.title}: {self.useful} {self.change} "
+            "Run this cell in JupyterLab to answer."
+        )
+
+
 class RiskMap(Widget):
     """The map of `risk_map.show`; where no widget runs, the same as tables or text.
 
@@ -116,3 +143,33 @@ class RiskMap(Widget):
         """Add the tables that a page without widgets shows."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
         return {**data, "text/html": risk_map.as_html()}, metadata
+
+
+class Home(Widget):
+    """The learner's home page with the choice of a path; `home` draws what is in it.
+
+    roles: key -> title; role: the chosen key, or ""; html: the page below the choice
+    folder: where the page lies below the course's root, which its links start from
+    draws: grows with every answer of the kernel
+    """
+
+    _esm = STATIC / "home.js"
+    _css = _style("home.css")
+    roles = traitlets.Dict().tag(sync=True)
+    role = traitlets.Unicode().tag(sync=True)
+    html = traitlets.Unicode().tag(sync=True)
+    folder = traitlets.Unicode().tag(sync=True)
+    draws = traitlets.Int().tag(sync=True)
+
+    def in_words(self) -> str:
+        """Return how to see the page."""
+        return (
+            f"Home page: {self.roles[self.role]}. Run this cell in JupyterLab to see "
+            "it, or type `securetrain progress`."
+        )
+
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
+        """Add the page as it is now, for where no widget runs."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        still = pages.framed([self.html], "home.css", kind="st-home")
+        return {**data, "text/html": still}, metadata

@@ -108,12 +108,35 @@ def test_the_home_page_says_what_comes_next(page: Page, home: Locator) -> None:
     assert not faults(page, home, ".st-home")
 
 
+def test_a_role_is_chosen_by_keyboard(page: Page, home: Locator) -> None:
+    choice = home.get_by_label("Your role")
+    choice.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(home).to_contain_text("Your path: ML engineer", timeout=30 * SECOND)
+    expect(choice).to_be_focused()
+    expect(home.get_by_role("heading", name="Week 4")).to_be_visible()
+    folded = home.locator("details")
+    home.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(folded.get_by_role("link").first).to_be_visible()
+    assert not faults(page, home, ".st-home")
+    shot(page, "2-home-role")
+    choice.focus()
+    page.keyboard.press("Home")
+    total = len(catalogue.units())
+    expect(home).to_contain_text(f"0 of {total} units finished", timeout=30 * SECOND)
+
+
 def test_the_lesson_runs_without_an_error(lesson: Locator, course: Path) -> None:
     errors = lesson.locator('[data-mime-type="application/vnd.jupyter.error"]')
     assert errors.all_inner_texts() == []
     record = (course / "work" / "progress.jsonl").read_text(encoding="utf-8")
     done = [json.loads(line)["verb"]["display"]["en"] for line in record.splitlines()]
-    assert done[:2] == ["started", "finished"]
+    done = [verb for verb in done if verb != "chose"]
+    assert done[:3] == ["started", "finished", "ran"]
+    score = json.loads(record.splitlines()[-1])["result"]["score"]
+    assert score["raw"] == score["max"] > 10, "every cell of the lesson ran"
 
 
 def test_every_figure_says_what_it_shows(page: Page, lesson: Locator) -> None:
@@ -176,6 +199,42 @@ def test_the_quiz_is_answered_by_keyboard(
     assert [t["result"]["success"] for t in answered] == [False, True]
 
 
+def test_two_questions_are_answered_by_keyboard(
+    page: Page, lesson: Locator, home: Locator, course: Path
+) -> None:
+    form = lesson.get_by_role("form", name="Two questions on")
+    form.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    expect(form).to_contain_text("Answer one of them first")
+    form.get_by_role("radio").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    expect(form.get_by_label("What should change first?")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(form).to_contain_text("2 of 2 answers are kept", timeout=30 * SECOND)
+    assert not faults(page, form, ".st-feedback-form")
+    record = (course / "work" / "progress.jsonl").read_text(encoding="utf-8")
+    last = [json.loads(line)["result"] for line in record.splitlines()[-2:]]
+    assert last == [
+        {"score": {"raw": 2, "min": 1, "max": 5}},
+        {"response": "clearer"},
+    ]
+    shot(page, "6-feedback")
+
+
+def test_the_home_page_sees_what_was_done_elsewhere(
+    page: Page, lesson: Locator, home: Locator
+) -> None:
+    page.locator(TAB).first.click()
+    expect(home.locator(".st-finished")).to_contain_text(
+        LESSON.title, timeout=30 * SECOND
+    )
+    page.locator(TAB).nth(1).click()
+
+
 def test_the_browser_never_gets_the_key(lesson: Locator, seen: Seen) -> None:
     first, *others = quiz.load(LESSON.id)
     everything = "\n".join(seen.frames)
@@ -187,7 +246,7 @@ def test_the_browser_never_gets_the_key(lesson: Locator, seen: Seen) -> None:
 
 def test_the_dark_theme_is_readable_too(page: Page, lesson: Locator) -> None:
     go_dark(page)
-    for selector in (".st-quiz", ".st-slider"):
+    for selector in (".st-quiz", ".st-slider", ".st-feedback-form"):
         assert not faults(page, lesson.locator(selector), selector)
         shot(page, f"7-dark{selector.removeprefix('.st')}")
     page.locator(TAB).first.click()
@@ -198,7 +257,8 @@ def test_the_dark_theme_is_readable_too(page: Page, lesson: Locator) -> None:
 def test_a_narrow_window_shows_everything(page: Page, lesson: Locator) -> None:
     page.keyboard.press("Control+B")  # folds the file browser away
     page.set_viewport_size({"width": 480, "height": 900})
-    for tab, selector in ((0, ".st-home"), (1, ".st-quiz"), (1, ".st-slider")):
+    parts = (".st-quiz", ".st-slider", ".st-feedback-form")
+    for tab, selector in ((0, ".st-home"), *((1, part) for part in parts)):
         page.locator(TAB).nth(tab).click()
         part = page.locator(selector)
         part.scroll_into_view_if_needed()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
-from securetrain import catalogue
+from securetrain import catalogue, paths
 
 LESSON = "13-poisoning/1-one-sticker"
 LAB = "13-poisoning/poisoning"
@@ -93,3 +94,11 @@ def test_the_catalogue_and_the_record_need_no_extra() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_readme_names_every_unit_in_the_catalogues_order() -> None:
+    text = (paths.root() / "README.md").read_text("utf-8")
+    row = r"(?m)^\| (.+) \((lesson|graded lab)\) \| (\d+) min \| .+ \|$"
+    kinds = {"lesson": "lesson", "lab": "graded lab"}
+    wanted = [(u.title, kinds[u.kind], str(u.minutes)) for u in catalogue.units()]
+    assert re.findall(row, text) == wanted

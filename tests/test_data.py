@@ -284,3 +284,17 @@ def test_a_strange_file_is_named(change, says):
     files = data.to_files(*data.signs(10, seed=0)) | change
     with pytest.raises(ValueError, match=says):
         data.from_files({k: v for k, v in files.items() if v is not None})
+
+
+@pytest.mark.parametrize("size", [16, 8, 32])
+def test_smaller_signs_are_the_same_signs(size):
+    x, y = data.signs(600, 3, "test")
+    small, labels = data.signs(600, 3, "test", size=size)
+    assert torch.equal(small, torch.nn.functional.avg_pool2d(x, 32 // size))
+    assert torch.equal(labels, y)
+
+
+@pytest.mark.parametrize("size", [0, 33, 12, -16])
+def test_a_size_that_no_pixels_add_up_to_is_refused(size):
+    with pytest.raises(ValueError, match="size must divide 32"):
+        data.signs(10, 0, size=size)

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from securetrain import catalogue, home, notebooks, progress, quiz, role_paths
+from securetrain import (
+    catalogue,
+    home,
+    home_index,
+    notebooks,
+    progress,
+    quiz,
+    role_paths,
+)
 from securetrain.catalogue import Unit
 from securetrain.progress import Summary
+from securetrain.widgets import Home
 
 ROOT = Path(__file__).parents[1]
 UNITS = catalogue.units()
@@ -36,7 +48,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_committed_home_page_is_what_the_catalogue_says() -> None:
     before = (ROOT / home.HOME).read_bytes()
-    assert home.write_index() is False, "run `make labs` and commit the home page"
+    assert home_index.write_index() is False, "run `make labs` and commit the home page"
     assert (ROOT / home.HOME).read_bytes() == before
 
 
@@ -48,7 +60,7 @@ def test_writing_the_home_page_changes_the_list_and_nothing_else(work: Path) -> 
         if cell["id"] in ("start", "units"):
             cell["source"] = ["old"]
     notebooks.write(path, notebook)
-    assert home.write_index() is True
+    assert home_index.write_index() is True
     assert path.read_bytes() == whole
 
 
@@ -60,13 +72,13 @@ def test_a_home_page_without_its_list_is_refused(work: Path, id: str) -> None:
     notebooks.write(path, notebook)
     before = path.read_bytes()
     with pytest.raises(ValueError, match=f"expected one cell '{id}', found 0"):
-        home.write_index()
+        home_index.write_index()
     assert path.read_bytes() == before
 
 
 def test_the_page_is_useful_before_anything_is_run() -> None:
-    text = home.first_step() + home.listing()
-    assert UNITS[0].title in home.first_step()
+    text = home_index.first_step() + home_index.listing()
+    assert UNITS[0].title in home_index.first_step()
     for unit in UNITS:
         assert f"**[{unit.title}]" in text and unit.goal in text
         assert f"{unit.kind}, {unit.minutes} minutes" in text
@@ -79,7 +91,7 @@ def test_the_page_is_useful_before_anything_is_run() -> None:
 def test_the_list_numbers_the_units_of_each_stage() -> None:
     for digit, name in catalogue.stages().items():
         members = [unit for unit in UNITS if unit.stage == digit]
-        _, found, rest = home.listing().partition(f"\n### {name}\n")
+        _, found, rest = home_index.listing().partition(f"\n### {name}\n")
         assert bool(found) == bool(members)
         part = rest.partition("\n### ")[0]
         titles = re.findall(r"(?m)^(\d+)\. \*\*\[([^]]+)\]", part)
@@ -194,21 +206,14 @@ def test_the_next_step_is_marked_on_the_path() -> None:
     assert len(marked) == 1 and catalogue.unit(SECOND).title in marked[0]
 
 
-def test_stages_without_a_unit_are_said_to_come() -> None:
-    here = {unit.stage for unit in UNITS}
-    missing = [name for key, name in catalogue.stages().items() if key not in here]
-    page = home.page(record())
-    assert ("Still to come: " in page) == bool(missing)
-    assert all(name in page.partition("Still to come: ")[2] for name in missing)
-
-
 def test_one_roles_path() -> None:
     role = "leader"
     page = home.page(record(), role)
     path = role_paths.path(role)
     assert f"Your path: {catalogue.roles()[role]}" in page
     assert f"0 of {len(path)} units finished" in page
-    assert Links(page).found == [address(path[0]), *map(address, path)]
+    steps = [*path, *role_paths.further(role)]
+    assert Links(page).found == [address(path[0]), *map(address, steps)]
     with pytest.raises(ValueError, match="No role 'wizard'.*leader"):
         home.page(record(), "wizard")
 
@@ -233,3 +238,92 @@ def test_showing_the_page_makes_the_learners_copies(
     progress.finish(FIRST)
     home.show()
     assert (work / f"{LAB}.ipynb").read_text() == "a lab"
+
+
+@pytest.fixture
+def widget(monkeypatch: pytest.MonkeyPatch, work: Path) -> Callable[..., Home]:
+    """A function that shows the page, and returns the widget that was shown."""
+    shown: list[Home] = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+
+    def show(role: str = "") -> Home:
+        home.show(role)
+        return shown[-1]
+
+    return show
+
+
+def test_a_role_is_chosen_once_and_remembered(widget: Callable[..., Home]) -> None:
+    first = widget()
+    assert first.role == "" and f"of {TOTAL} units finished" in first.html
+    first._handle_custom_msg({"role": "ml-engineer"}, [])
+    assert "Your path: ML engineer" in first.html
+    assert widget().role == "ml-engineer"
+    assert widget("leader").role == "leader" == role_paths.chosen()
+    first._handle_custom_msg({}, [])
+    assert "Your path: Leader" in first.html, "chosen in another notebook"
+    with pytest.raises(ValueError, match="No role 'wizard'"):
+        widget("wizard")
+
+
+def test_the_page_reads_the_record_again_when_it_is_asked(
+    widget: Callable[..., Home],
+) -> None:
+    page = widget("leader")
+    before = page.draws
+    code = f"from securetrain import progress; progress.finish({FIRST!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    assert "0 of 3 units finished" in page.html
+    page._handle_custom_msg({}, [])
+    assert "1 of 3 units finished" in page.html and page.draws == before + 1
+
+
+def test_without_widgets_the_page_is_html(widget: Callable[..., Home]) -> None:
+    data = widget("leader")._repr_mimebundle_()[0]
+    assert "Your path: Leader" in data["text/html"] and "<style>" in data["text/html"]
+    assert "securetrain progress" in data["text/plain"]
+
+
+def test_a_record_that_cannot_be_written_still_shows_the_path(
+    widget: Callable[..., Home], work: Path
+) -> None:
+    work.write_text("a file stands where the folder belongs")
+    with pytest.warns(UserWarning, match="record"):
+        page = widget("ml-engineer")
+        page._handle_custom_msg({}, [])
+    assert "Your path: ML engineer" in page.html
+
+
+def test_a_path_is_shown_by_weeks_and_the_rest_folded_away() -> None:
+    role = "ml-engineer"
+    path, further = role_paths.path(role), role_paths.further(role)
+    page = home.page(record(), role)
+    heads = re.findall(r'<h3 id="st-week-\d">([^<]+)</h3>', page)
+    assert heads == [f"Week\u00a0{number}" for number in range(1, 5)]
+    first = role_paths.hours(role_paths.weeks(role)[0])
+    assert f"0 of 3 finished, {first} to go" in page
+    folded = page.partition("<details")[2].partition("</details>")[0]
+    assert Links(page).found == [address(path[0]), *map(address, (*path, *further))]
+    assert all(f">{unit.title}</a>" in folded for unit in further)
+    assert f"{len(further)} units, {role_paths.hours(further)}, 0 finished" in folded
+
+
+def test_after_the_path_comes_what_goes_further() -> None:
+    role = "ml-engineer"
+    done = {unit.id: Summary("t", "t") for unit in role_paths.path(role)}
+    page = home.page(record() | done, role)
+    assert "Your path is finished. To go further" in page
+    after = home.next_unit(record() | done, role_paths.further(role))
+    assert f'<h2 id="st-next">{after.title}</h2>' in page
+
+
+def test_the_last_unit_that_was_not_rated_is_named() -> None:
+    units = record() | {FIRST: Summary("t", "1"), SECOND: Summary("t", "2")}
+    asked = "Two questions at the end of "
+    assert asked not in home.page(record())
+    title = catalogue.unit(SECOND).title
+    assert title in home.page(units).partition(asked)[2].partition("</p>")[0]
+    rated = Summary("t", "2", useful=4)
+    title = catalogue.unit(FIRST).title
+    page = home.page(units | {SECOND: rated})
+    assert title in page.partition(asked)[2].partition("</p>")[0]

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from random import Random
@@ -22,7 +23,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from securetrain import cloud_requests, manifests, plain_yaml, runlog
+from securetrain import cloud_requests, manifests, plain_yaml, reports, runlog
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -90,6 +91,25 @@ def job(**changes: object) -> dict[str, bytes]:
 
 
 RUNS, RUNS_KEY = written_runs()
+DATA, REPORTER = {"data/a.csv": b"1,stop\n"}, manifests.new_key()
+
+
+def scanned() -> dict[str, bytes]:
+    """Return data and a signed report about it."""
+    files = {name.removeprefix("data/"): content for name, content in DATA.items()}
+    about = reports.fingerprint(manifests.describe(files))
+    parts = reports.write(reports.Report("poison-scan", about, True), REPORTER[0])
+    names = ("reports/poison-scan.json", "reports/poison-scan.sig")
+    return DATA | dict(zip(names, parts, strict=True))
+
+
+def rules(days: int) -> bytes:
+    """Return rules that want the hook `policy`, to be reviewed in so many days."""
+    review = datetime.now(UTC).date() + timedelta(days)
+    rule = {"id": "kept", "says": "Rules MUST be kept.", "owner": "A"}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in rule.items()]
+    head = f'[policy]\nname = "ours"\nowner = "A"\nreview = {review}\n[[rules]]\n'
+    return "\n".join([head, *lines, 'checks = ["hook policy"]\n']).encode()
 
 
 DEMONSTRATIONS = {
@@ -100,8 +120,22 @@ DEMONSTRATIONS = {
     ),
     "alert-rules": lambda: Demonstration(
         {"alerts/training.yaml": ALERTS},
-        {"alerts/training.yaml": ALERTS.replace(b"monitor_score", b"monitor_scores")},
-        "alerts/training.yaml:6: nothing exports training_monitor_scores",
+        {"alerts/training.yaml": ALERTS.replace(b"monitor_peak", b"monitor_peaks")},
+        "alerts/training.yaml:6: nothing exports training_monitor_peaks",
+    ),
+    "scan-reports": lambda: Demonstration(
+        scanned(),
+        {"data/a.csv": b"1,speed\n"},
+        "poison-scan: it is about other files",
+        (
+            *("--of", "data", "--in", "reports", "--need", "poison-scan"),
+            *("--key", REPORTER[1].hex()),
+        ),
+    ),
+    "policy": lambda: Demonstration(
+        {".securetrain/rules.toml": rules(30)},
+        {".securetrain/rules.toml": rules(-2)},
+        "the review was due",
     ),
     "cluster": lambda: Demonstration(
         {"deploy/training.yaml": MANIFESTS},
@@ -175,6 +209,13 @@ def commit(folder: Path, files: dict[str, bytes]) -> tuple[bool, str]:
     return done.returncode == 0, done.stdout + done.stderr
 
 
+def configuration(hook: str, arguments: tuple[str, ...]) -> str:
+    """Return a configuration with one hook, as this environment's command."""
+    settings = HOOKS[hook] | {"language": "system", "args": list(arguments)}
+    settings.pop("additional_dependencies", None)  # this environment has them
+    return yaml.safe_dump({"repos": [{"repo": "local", "hooks": [settings]}]})
+
+
 @pytest.fixture
 def repository(tmp_path):
     """Return a function that makes a repository with one hook installed."""
@@ -182,10 +223,8 @@ def repository(tmp_path):
     def make(hook: str, arguments: tuple[str, ...]) -> Path:
         folder = tmp_path / "repository"
         folder.mkdir()
-        settings = HOOKS[hook] | {"language": "system", "args": list(arguments)}
-        settings.pop("additional_dependencies", None)  # this environment has them
-        config = {"repos": [{"repo": "local", "hooks": [settings]}]}
-        (folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
+        text = configuration(hook, arguments)
+        (folder / ".pre-commit-config.yaml").write_text(text)
         assert git(folder, "init", "-q").returncode == 0
         assert git(folder, "add", "--all").returncode == 0
         done = subprocess.run(
@@ -259,6 +298,8 @@ def test_a_hook_needs_only_what_the_light_install_brings(hook, tmp_path):
     shown, command = DEMONSTRATIONS[hook](), HOOKS[hook]["entry"].split()[1:]
     extra = " ".join(brought(HOOKS[hook].get("additional_dependencies", [])))
     assert git(tmp_path, "init", "-q").returncode == 0
+    text = configuration(hook, shown.arguments)
+    (tmp_path / ".pre-commit-config.yaml").write_text(text)
     for files, status in ((shown.good, 0), (shown.bad, 1)):
         for name, content in files.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ FIGURES = {
     "roc": lambda **k: plots.roc({"a": [[0.01, 1.0], [0.2, 1.0]]}, **k),
     "tree": lambda **k: plots.tree(11, 5, **k),
     "heat": lambda **k: plots.heat([[0.1, 0.9]], ["r"], ["c", "d"], **k),
+    "spans": lambda **k: plots.spans({"r": [(0, 2, "attacked")]}, label="hours", **k),
     "table": lambda **k: plots.table({"r": {"a c": [0.1, 0.3], "d": [1, 1]}}, **k),
 }
 
@@ -219,3 +220,15 @@ def test_a_fourth_line_has_no_colour(draw):
     given = (four, {}, "t") if draw is plots.exposure else (four, "t")
     with pytest.raises(ValueError, match="at most 3"):
         draw(*given)
+
+
+def test_spans_lie_where_they_began_with_the_first_row_on_top():
+    rows = {
+        "key": [(6, 33, "attacked"), (33, 34, "defended")],
+        "log": [(12, 33, "clean")],
+    }
+    ax = plots.spans(rows, "Most lay before", "hours", (33, "alarm"))
+    bars = [(bar.get_x(), bar.get_width()) for bar in ax.patches]
+    assert bars == [(6, 27), (33, 1), (12, 21)]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["key", "log"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1] and "alarm" in words(ax)[0]

@@ -7,6 +7,8 @@ import os
 import stat
 import subprocess
 import sys
+import uuid
+import warnings
 from datetime import datetime
 from pathlib import Path
 
@@ -52,6 +54,10 @@ def test_an_event_is_one_private_line_shaped_like_a_statement(work: Path) -> Non
     text = (work / "progress.jsonl").read_text(encoding="utf-8")
     assert text.count("\n") == 1 and text.endswith("\n")
     event = json.loads(text)
+    assert uuid.UUID(event["id"]).version == 4
+    assert event["actor"]["objectType"] == "Agent"
+    assert event["actor"]["account"]["homePage"] == "https://securetrain.invalid"
+    assert all(":" in iri for iri in progress.VERBS.values())
     assert event["actor"]["account"]["name"] == "anonymous"
     assert event["verb"]["id"].startswith("http://adlnet.gov/expapi/verbs/")
     assert event["object"]["id"] == f"urn:securetrain:{LESSON}#q"
@@ -102,6 +108,50 @@ def test_many_notebooks_at_once_lose_nothing(work: Path) -> None:
     crowd = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
     assert [process.wait(60) for process in crowd] == [0] * 4
     assert len(progress.events()) == 200
+
+
+def test_a_killed_notebook_costs_at_most_its_last_line(work: Path) -> None:
+    """A kernel that dies while it writes, without a word, beside one that goes on."""
+    code = (
+        "import sys\n"
+        "from securetrain import progress\n"
+        "print('ready', flush=True)\n"
+        "while True:\n"
+        f"    progress.record('answered', {LESSON!r}, part='q', response='x' * 90000)\n"
+    )
+    command = [sys.executable, "-c", code]
+    dying = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert dying.stdout.readline() == b"ready\n"
+    for _ in range(20):
+        progress.record("answered", LESSON, part="mine", success=True)
+    dying.kill()
+    dying.wait()
+    dying.stdout.close()
+    progress.record("finished", LESSON)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        events, damaged = progress.lines()
+    assert damaged == len(caught) <= 1
+    mine = [event for event in events if event["object"]["id"].endswith("#mine")]
+    assert len(mine) == 20 and progress.summary(events)[LESSON].finished
+
+
+def test_a_full_disk_in_a_real_process_costs_only_what_did_not_fit(work: Path) -> None:
+    code = (
+        "import resource, signal, warnings\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from securetrain import progress\n"
+        "for _ in range(9):\n"
+        f"    progress.record('answered', {LESSON!r}, part='q', response='x')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0 and "Your progress was not recorded" in ran.stderr
+    progress.record("finished", LESSON)
+    with pytest.warns(UserWarning, match="is not a whole event"):
+        events, damaged = progress.lines()
+    assert damaged == 1 and len(events) >= 2
+    assert progress.summary(events)[LESSON].finished
 
 
 def test_a_folder_that_cannot_be_written_warns_and_goes_on(

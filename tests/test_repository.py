@@ -215,7 +215,7 @@ def test_the_hooks_run_commands_that_the_lock_installs():
 # The base install is light
 
 
-@pytest.mark.parametrize("module", ["cli", "catalogue", "notebooks", "paths"])
+@pytest.mark.parametrize("module", ["catalogue", "cli", "clips", "notebooks", "paths"])
 def test_light_modules_import_neither_torch_nor_jupyter(module):
     heavy = "{'torch', 'numpy', 'jupyterlab', 'nbformat', 'nbgrader', 'IPython'}"
     code = f"import sys, securetrain.{module}; print(*{heavy} & set(sys.modules))"

@@ -14,7 +14,14 @@ from securetrain import catalogue, notebooks, paths, risk_map
 
 THREATS = risk_map.threats()
 TAUGHT = next(threat for threat in THREATS if threat.units)
-LATER = next(threat for threat in THREATS if not threat.units)
+LATER = next(threat for threat in THREATS if threat.topic == "52-kpis")
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a topic's units out of the catalogue, as if they were still to come."""
+    units = tuple(u for u in catalogue.units() if u.topic != LATER.topic)
+    monkeypatch.setattr(catalogue, "units", lambda: units)
 
 
 class Page(HTMLParser):
@@ -110,7 +117,7 @@ def test_without_a_widget_the_map_is_tables_or_text() -> None:
                 assert unit.title in text
 
 
-def test_a_topic_that_comes_later_is_said_and_not_linked() -> None:
+def test_a_topic_that_comes_later_is_said_and_not_linked(later: None) -> None:
     assert risk_map.later(LATER).startswith("Comes later: ")
     page = Page(risk_map.as_html())
     topics = {unit.topic for unit in catalogue.units()}

@@ -1,7 +1,11 @@
 """The log of runs: whoever edits, cuts, replays or forks it is found out."""
 
 import json
+import os
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from random import Random
 
@@ -23,6 +27,11 @@ SAID = [
     {"do": "artifact", "run": "a", "path": "größe", "size": 0, "digest": DIGEST},
     {"do": "end", "run": "a", "status": "FINISHED"},
 ]
+
+
+def refused(fact: str, key: str, step: int = 0, run: str = "a") -> dict:
+    place = {"fact": fact, "key": key, "step": step}
+    return {"do": "refused", "run": run, **place, "why": "OSError"}
 
 
 def written(path: Path, said=SAID, name: str = NAME, key: bytes = PRIVATE) -> Path:
@@ -61,6 +70,17 @@ def test_the_log_tells_what_was_said(path):
         ({**SAID[3], "run": "b", "value": "0.50"}, "expected a number as text"),
         ({**SAID[6], "run": "b", "digest": "0"}, "64 small hex digits"),
         ({"do": "erase", "run": "b"}, "expected one of"),
+        ({"do": "repair", "size": 3, "digest": "0"}, "64 small hex digits"),
+        ({"do": "repair", "size": 0, "digest": DIGEST}, "expected 1 or more"),
+        ({"do": "repair", "run": "b", "size": 3, "digest": DIGEST}, "expected one of"),
+        (refused("param", "rate", run="c"), "was never started"),
+        (refused("param", "learning_rate"), "has ended"),
+        (refused("end", "FAILED"), "was never said"),
+        (refused("param", "rate", run="b"), "was never said"),
+        (refused("metric", "loss", run="b"), "was never said"),
+        (refused("artifact", "größe", run="b"), "was never said"),
+        (refused("start", "b", run="b"), "expected param, metric, artifact or end"),
+        (refused("end", "FINISHED") | {"step": "0"}, "expected 0 or more"),
         ({"do": ["end"], "run": "b"}, "expected one of"),
         (["end"], "expected one of"),
     ],
@@ -254,3 +274,161 @@ def test_what_git_had_stays_known(path, tmp_path, capsys):
     path.symlink_to(short.name)
     assert run(*check) == 1
     assert "it is a link" in capsys.readouterr().err
+
+
+# --- What MLflow refused ------------------------------------------------------------
+
+
+def test_a_fact_that_was_refused_is_told_and_cannot_be_said_again(tmp_path):
+    said = [*SAID[:4], *SAID[6:]]
+    lost = [refused("param", "note"), refused("metric", "accuracy", 1)]
+    lost += [refused("artifact", "größe")]
+    path = written(tmp_path / "log", [*said[:-1], *lost, said[-1]])
+    written(path, [refused("end", "FINISHED")])
+    run = runlog.verify(path, NAME, PUBLIC).runs["a"]
+    assert run.params["note"] == "" and run.metrics["accuracy"] == {1: "0.5"}
+    assert run.refused == {
+        ("param", "note", 0),
+        ("metric", "accuracy", 1),
+        ("artifact", "größe", 0),
+        ("end", "FINISHED", 0),
+    }
+    again = refused("end", "FINISHED")
+    assert "was said before" in refusal(runlog.append, path, NAME, again, PRIVATE)
+    path = written(tmp_path / "other", [*said[:3], lost[0]])
+    other = said[2] | {"value": "b"}
+    assert "written before" in refusal(runlog.append, path, NAME, other, PRIVATE)
+
+
+# --- A torn line --------------------------------------------------------------------
+
+
+def torn(path: Path, left: int) -> bytes:
+    """Cut the last line to its first bytes, and return them."""
+    *whole, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole) + last[:left])
+    return last[:left]
+
+
+def test_a_line_torn_at_any_byte_is_set_aside(path):
+    whole = path.read_bytes()
+    size = len(whole.splitlines(keepends=True)[-1])
+    for left in range(1, size):  # the last: all of it, without its end
+        path.write_bytes(whole)
+        bytes_ = torn(path, left)
+        assert refusal(runlog.verify, path, NAME, PUBLIC)
+        aside = runlog.repair(path, NAME, PRIVATE)
+        assert aside.parent == path.parent and aside.read_bytes() == bytes_
+        log = runlog.verify(path, NAME, PUBLIC)
+        assert len(log.lines) == len(SAID) and log.torn == 1
+        said = json.loads(log.lines[-1])["event"]["said"]
+        known = manifests.describe({"torn": bytes_})["torn"]
+        assert said == {"do": "repair", "size": left, "digest": known.digest}
+        assert path.read_bytes().startswith(whole[:-size])
+        assert log.runs["a"].status == ""
+    written(path, SAID[-1:])
+    assert runlog.verify(path, NAME, PUBLIC).runs["a"].status == "FINISHED"
+
+
+def test_the_first_line_may_be_torn_too(tmp_path):
+    path = written(tmp_path / "log", SAID[:1])
+    torn(path, 9)
+    runlog.repair(path, NAME, PRIVATE)
+    assert len(runlog.verify(path, NAME, PUBLIC).lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data: data, "nothing to repair"),
+        (lambda data: b"", "nothing to repair"),
+        (lambda data: data + b"{}", "is no beginning of a line of this log"),
+        (lambda data: data + b'{"event":{"log":"faces"', "is no beginning of a line"),
+        (lambda data: data + b'{"event"\x00\x00', "is no beginning of a line"),
+        (lambda data: data.replace(b"FINI", b"TARN") + b'{"ev', "did not sign it"),
+        (lambda data: data[9:] + b'{"ev', "line 1 of the log: it is no JSON"),
+    ],
+)
+def test_anything_but_a_torn_last_line_is_refused(path, change, why):
+    data = change(path.read_bytes())
+    path.write_bytes(data)
+    assert why in refusal(runlog.repair, path, NAME, PRIVATE)
+    assert path.read_bytes() == data and list(path.parent.iterdir()) == [path]
+
+
+def test_a_torn_log_of_another_key_or_name_or_none_is_refused(path, tmp_path):
+    torn(path, 20)
+    data = path.read_bytes()
+    other = manifests.new_key()[0]
+    assert "did not sign it" in refusal(runlog.repair, path, NAME, other)
+    assert "from the log 'digits'" in refusal(runlog.repair, path, "faces", PRIVATE)
+    assert "No such file" in refusal(runlog.repair, tmp_path / "none", NAME, PRIVATE)
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert "cannot be written" in refusal(runlog.repair, link, NAME, PRIVATE)
+    assert path.read_bytes() == data and not (tmp_path / "none").exists()
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from securetrain import runlog
+left = int(sys.argv[4])
+def counted(real):
+    def call(*args, **more):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **more)
+    return call
+for name in ("write", "fsync", "replace"):
+    setattr(os, name, counted(getattr(os, name)))
+runlog.repair(pathlib.Path(sys.argv[1]), sys.argv[2], bytes.fromhex(sys.argv[3]))
+"""
+
+
+def test_a_repair_that_is_killed_at_any_step_can_be_done_again(path):
+    bytes_, before = torn(path, 20), path.read_bytes()
+    words = [sys.executable, "-c", KILLED, str(path), NAME, PRIVATE.hex()]
+    for step in range(1, 20):
+        path.write_bytes(before)
+        done = subprocess.run([*words, str(step)], capture_output=True)
+        if path.read_bytes() == before:
+            assert done.returncode < 0
+            runlog.repair(path, NAME, PRIVATE)
+        assert runlog.verify(path, NAME, PUBLIC).torn == 1
+        (aside,) = path.parent.glob("runs*.torn-*")
+        assert aside.read_bytes() == bytes_
+        if not done.returncode:
+            break
+        aside.unlink()
+    assert 6 < step < 19, "no step was met"
+
+
+def test_a_writer_that_waits_for_a_repair_is_not_lost(path, tmp_path):
+    """It holds the old file open: its line must go into the new one."""
+    new = tmp_path / "new"
+    new.write_bytes(path.read_bytes())
+    more = {"do": "start", "run": "c"}
+    with audit_log.locked(path):
+        thread = threading.Thread(target=written, args=(path, [more]))
+        thread.start()
+        time.sleep(0.2)
+        os.replace(new, path)
+    thread.join()
+    assert "c" in runlog.verify(path, NAME, PUBLIC).runs
+
+
+def test_the_command_repairs(path, tmp_path, capsys):
+    secret = tmp_path / "runs.key"
+    secret.write_bytes(PRIVATE)
+    repair = ["repair", "--name", NAME, "--private", secret, path]
+    assert run(*repair) == 1
+    assert "nothing to repair" in capsys.readouterr().err
+    torn(path, 20)
+    assert run("check", "--name", NAME, "--key", PUBLIC.hex(), path) == 1
+    assert "securetrain runs repair" in capsys.readouterr().err
+    assert run(*repair) == 0
+    assert "20 bytes set aside in runs.jsonl.torn-" in capsys.readouterr().out
+    assert run("check", "--name", NAME, "--key", PUBLIC.hex(), path) == 0
+    assert "1 torn line was set aside" in capsys.readouterr().out

@@ -1,10 +1,15 @@
 """A prediction service: what it accepts, whom, how often, and what leaks."""
 
 import json
+import os
 import socket
+import sqlite3
+import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,6 +34,7 @@ from securetrain import (
 from securetrain.serving_client import JSON, Running, listen, running
 from securetrain.serving_input import Refused, check_head, read_images
 from securetrain.serving_probe import noise, nonsense
+from securetrain.serving_quota import Quota
 from securetrain.serving_settings import MOST, faults, read, settings
 
 EXAMPLE = Path(serving.__file__).with_name("service.yaml")
@@ -85,6 +91,10 @@ def test_a_limit_that_is_none_is_refused(name, value):
         ("shape", [8, 0]),
         ("keys", {"ann": "key"}),
         ("debug", True),
+        ("state", "quota"),
+        ("state", ""),
+        ("state", None),
+        ("state", 3),
     ],
 )
 def test_open_settings_are_named(name, value):
@@ -294,19 +304,85 @@ def test_requests_are_limited_before_their_bodies_are_read(model):
         assert service.ask(torch.zeros(1, 1, 8, 8), "bob")[0] == 200
 
 
-def test_silent_connections_fill_the_service_until_they_go(model):
-    """A limit that the proxy in front must hold: uvicorn waits for heads for ever."""
-    given = settings(CLOSED | {"connections": 4})
-    with running(model, given, ("ann",)) as service:
-        x, place = torch.zeros(1, 1, 8, 8), ("127.0.0.1", service.port)
-        silent = [socket.create_connection(place) for _ in range(4)]
-        assert service.ask(x, "ann")[0] == 503
-        for connection in silent:
-            connection.close()
-        until = time.monotonic() + 20
-        while service.ask(x, "ann")[0] != 200 and time.monotonic() < until:
-            time.sleep(0.05)
-        assert service.ask(x, "ann")[0] == 200
+def connect(service):
+    return socket.create_connection(("127.0.0.1", service.port), 20)
+
+
+@pytest.fixture(scope="module")
+def narrow(model):
+    with running(model, settings(CLOSED | {"connections": 4}), ("ann",)) as found:
+        yield found
+
+
+SILENT = {
+    "nothing": lambda service: b"",
+    "half a head": lambda service: b"POST /predict HTTP/1.1\r\nHost:",
+    "no key, and on": lambda service: b"POST /predict HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no key, no body": lambda service: (
+        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+    ),
+    "a question, and on": lambda service: (
+        head(service, "ann", *HEADER, f"Content-Length: {len(body(GOOD))}") + body(GOOD)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_silent_connections_make_room_for_who_asks(narrow, kind):
+    with ExitStack() as stack:
+        silent = [stack.enter_context(connect(narrow)) for _ in range(12)]
+        for one in silent:
+            with suppress(OSError):  # it made room for the next already
+                one.sendall(SILENT[kind](narrow))
+        for one in silent if kind not in ("nothing", "half a head") else ():
+            with suppress(OSError):
+                one.recv(9)  # answered, or gone: nobody is busy any more
+        for _ in range(3):
+            assert narrow.ask(torch.zeros(1, 1, 8, 8), "ann")[0] == 200
+
+
+def test_a_silent_connection_is_closed_in_time(service):
+    """Drip by drip counts as silent: the whole head must be there in time."""
+    started = time.monotonic()
+    with connect(service) as quiet, connect(service) as drips:
+        drips.settimeout(0.5)
+        gone = b"no"
+        while gone and time.monotonic() < started + 60:
+            try:
+                drips.sendall(b"P")
+                gone = drips.recv(1)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                gone = b""
+        assert not gone
+        assert quiet.recv(1) == b""
+
+
+def test_who_asks_is_not_put_out(narrow):
+    """Four that are busy fill the service; silent ones that come do not end them."""
+    sent = body(GOOD)
+    lines = f"Content-Length: {len(sent)}", "Expect: 100-continue"
+    with ExitStack() as stack:
+        busy = [stack.enter_context(connect(narrow)) for _ in range(4)]
+        for one in busy:
+            one.sendall(head(narrow, "ann", *HEADER, *lines) + sent[:9])
+            assert b" 100 " in one.recv(100)  # its body is read
+        assert narrow.ask(torch.zeros(1, 1, 8, 8), "ann")[0] == 503
+        for _ in range(8):
+            stack.enter_context(connect(narrow))
+        for one in busy:
+            one.sendall(sent[9:])
+            assert b" 200 " in one.recv(100)
+
+
+def test_an_upgrade_does_not_leave_the_count(narrow):
+    lines = b"GET /predict HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n"
+    lines += b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    sent = lines + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    with connect(narrow) as one:
+        one.sendall(sent)
+        assert one.recv(100).split(b"\r\n")[0].endswith(b"405 Method Not Allowed")
 
 
 def test_the_service_ends_when_whoever_started_it_is_gone():
@@ -408,6 +484,135 @@ def test_the_command_says_what_is_wrong(folder, capsys):
     assert says(*command(folder))[0] == 1
     assert says("serving", "check", f"{folder}/service.yaml")[0] == 1
     assert says("serving", "check", f"{folder}/none.yaml")[0] == 2
+
+
+# --- A day that a restart does not end ------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [":memory:", "quota.db"])
+def test_a_day_is_the_last_24_hours_for_each_client(tmp_path, state, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    day = Quota(state, 10)
+    assert [day.take("ann", n, at) for n, at in ((4, 0), (6, 3600))] == [True, True]
+    assert not day.take("ann", 1, 86_399) and day.take("bob", 10, 86_399)
+    assert not day.take("ann", 5, 86_460) and day.take("ann", 4, 86_460)
+    assert not day.take("ann", 1, 86_460) and day.take("ann", 6, 90_060)
+    day.close()
+
+
+def test_what_is_kept_is_bounded():
+    day = Quota(":memory:", 10**6)
+    for minute in range(4000):
+        for _ in range(2):
+            assert day.take("ann", 1, minute * 60.0)
+    assert day.rows() <= 1441
+    day.close()
+
+
+def test_a_clock_that_is_set_back_gives_no_new_day(tmp_path):
+    day = Quota(tmp_path / "quota.db", 10)
+    assert day.take("ann", 10, 1e9) and not day.take("ann", 1, 1e9 - 10**6)
+    day.close()
+
+
+COUNTS = """
+import sys
+from securetrain.serving_quota import Quota
+day = Quota(sys.argv[1], 10**6)
+print(0, flush=True)
+for n in range(1, 10**6):
+    day.take("ann", 1)
+    print(n, flush=True)  # the answer
+"""
+
+
+def test_a_kill_forgets_no_answer_and_counts_one_too_many_at_most(tmp_path):
+    path, told, rng = tmp_path / "quota.db", 0, np.random.default_rng(0)
+    for _ in range(12):
+        process = subprocess.Popen(
+            [sys.executable, "-c", COUNTS, str(path)], stdout=subprocess.PIPE
+        )
+        lines = [process.stdout.readline() for _ in range(rng.integers(2, 40))]
+        process.kill()
+        lines += process.stdout.read().splitlines(keepends=True)
+        process.wait()
+        process.stdout.close()
+        before, told = told, told + int([x for x in lines if x.endswith(b"\n")][-1])
+        day = Quota(path, 10**6)
+        assert told <= day.used("ann") <= told + 1
+        told = day.used("ann")
+        day.close()
+        assert told > before
+
+
+def test_many_at_once_get_no_more_than_the_day_has(tmp_path):
+    path = tmp_path / "quota.db"
+    days = [Quota(path, 100) for _ in range(2)]  # as two processes would
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(days[n % 2].take, "ann", 3) for n in range(80)]
+    assert sum(job.result() for job in jobs) == 33
+    for day in days:
+        day.close()
+
+
+def broken(path):
+    return {
+        "a folder": lambda: path.mkdir(),
+        "no database": lambda: path.write_bytes(b"x" * 5000),
+        "another's": lambda: sqlite3.connect(path).execute("CREATE TABLE a (b)"),
+        "a link to nowhere": lambda: path.symlink_to("/nowhere/quota.db"),
+    }
+
+
+@pytest.mark.parametrize("what", broken(Path()))
+def test_a_state_that_cannot_be_kept_is_refused(tmp_path, what):
+    path = tmp_path / "quota.db"
+    made = broken(path)[what]()
+    if what == "another's":
+        made.connection.close()
+    with pytest.raises(ValueError, match=r"quota.db: .*cannot count here"):
+        Quota(path, 10)
+    with pytest.raises(ValueError, match="cannot count here"):
+        Quota(tmp_path / "none" / "quota.db", 10)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="SKIPPED: root may write everywhere")
+def test_a_state_that_may_not_be_written_is_refused(tmp_path):
+    Quota(tmp_path / "quota.db", 10).close()
+    (tmp_path / "quota.db").chmod(0o400)
+    with pytest.raises(ValueError, match="cannot count here"):
+        Quota(tmp_path / "quota.db", 10)
+
+
+def test_what_cannot_be_counted_is_not_answered(tmp_path):
+    path = tmp_path / "quota.db"
+    day = Quota(path, 10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Refused, match="cannot be counted") as error:
+            day.take("ann", 1)
+        assert error.value.status == 503
+        other.execute("ROLLBACK")
+    assert day.take("ann", 10) and not day.take("ann", 1)
+    day.close()
+
+
+def test_a_service_that_is_killed_and_started_again_knows_the_day(tmp_path, model, x):
+    given = settings(CLOSED | {"state": str(tmp_path / "quota.db")})
+    for round_, (asks, statuses) in enumerate(
+        ((2, [200, 200]), (2, [200, 429]), (1, [429]))
+    ):
+        with running(model, given, ("ann", "bob")) as service:  # ended by SIGKILL
+            found = [service.ask(x[:16], "ann")[0] for _ in range(asks)]
+            assert found == statuses, f"round {round_}"
+            assert service.ask(x[:16], "bob")[0] == 200
+    assert stat.S_IMODE((tmp_path / "quota.db").stat().st_mode) == 0o600
+
+
+def test_the_command_keeps_its_state_beside_the_settings(folder, capsys):
+    (folder / "service.yaml").write_text(json.dumps(CLOSED | {"state": "a/quota.db"}))
+    assert cli.main(command(folder)) == 2
+    assert f"{folder}/a/quota.db: " in capsys.readouterr().err
 
 
 # --- Theft ----------------------------------------------------------------------------

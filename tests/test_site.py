@@ -178,6 +178,14 @@ def test_a_slider_shows_where_it_stands_and_its_result(pages):
     assert "Stickers" in page and "0 to 9" in page and "<pre>caught: 4</pre>" in page
 
 
+def test_another_widget_of_ours_says_in_words_what_it_is(pages):
+    state = {"_anywidget_id": "securetrain.widgets.Later"}
+    said = "Two questions on A. Run this cell in JupyterLab to answer."
+    output = shown({lessons.VIEW: {"model_id": "w"}, "text/plain": said})
+    page = html(pages.lesson(UNIT, run(code(output), widgets={"w": {"state": state}})))
+    assert said in page
+
+
 def test_progress_bars_are_left_out_and_made_up_keys_are_cut(pages):
     bar = shown({lessons.VIEW: {"model_id": "b"}, "text/plain": "0%"})
     words = {"output_type": "stream", "name": "stderr", "text": "10% done"}

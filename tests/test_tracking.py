@@ -1,7 +1,9 @@
 """MLflow keeps what it is given; the signed log beside it says what it was given."""
 
 import math
+import os
 import sqlite3
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -13,6 +15,7 @@ from securetrain import (
     redaction,
     runlog,
     tracking,
+    tracking_check,
     tracking_server,
 )
 from securetrain import tracking_trial as trial
@@ -44,7 +47,7 @@ def test_a_real_run_is_recorded_twice_alike(tracker, data):
     runs = logged(tracker)
     assert runs[run].params["learning_rate"] == "0.3"
     assert len(runs[run].metrics["accuracy"]) == trial.EPOCHS
-    assert tracking.differences(tracker.store, runs) == []
+    assert tracking_check.differences(tracker.store, runs) == []
     model = tracking.load(tracker.store, run, trial.MODEL, runs)
     reached = trial.accuracy(model, data.x_test, data.y_test)
     assert reached > 0.9
@@ -60,9 +63,9 @@ def test_a_real_run_is_recorded_twice_alike(tracker, data):
 def test_each_change_of_the_store_is_found(tracker, data, attack):
     run = trial.record(tracker, data, 0.001, 0)
     runs = logged(tracker)
-    before = tracking.differences(tracker.store, runs)
+    before = tracking_check.differences(tracker.store, runs)
     trial.ON_STORE[attack](tracker.store, run)
-    new = set(tracking.differences(tracker.store, runs)) - set(before)
+    new = set(tracking_check.differences(tracker.store, runs)) - set(before)
     assert new
     if attack == "run invented":
         assert all("in MLflow, not in the log" in line for line in new)
@@ -80,7 +83,7 @@ def test_one_bad_address_does_not_stop_the_comparison(tracker, data):
     with sqlite3.connect(tracker.store.database) as database:
         database.execute(move, ("bogus://x/y", first))
     try:
-        found = tracking.differences(tracker.store, logged(tracker))
+        found = tracking_check.differences(tracker.store, logged(tracker))
     finally:
         with sqlite3.connect(tracker.store.database) as database:
             database.execute(move, (address, first))
@@ -111,7 +114,7 @@ def test_facts_are_written_once(tracker, tmp_path):
     assert shown.params == {"rate": "0.1"} and shown.metrics == {"loss": 1.0}
     assert not [
         line
-        for line in tracking.differences(tracker.store, logged(tracker))
+        for line in tracking_check.differences(tracker.store, logged(tracker))
         if line.startswith(run[:8])
     ]
 
@@ -123,7 +126,7 @@ def test_odd_numbers_are_no_false_alarm(tracker, value):
     tracker.end(run, "FAILED")
     (text,) = logged(tracker)[run].metrics["loss"].values()
     assert repr(float(text)) == repr(float(value))
-    found = tracking.differences(tracker.store, logged(tracker))
+    found = tracking_check.differences(tracker.store, logged(tracker))
     assert not [line for line in found if line.startswith(run[:8])]
 
 
@@ -177,7 +180,9 @@ def test_a_missing_file_and_an_unknown_one_are_refused(tracker, data):
     (trial.place(tracker.store, run) / trial.MODEL).unlink()
     said = refusal(tracking.load, tracker.store, run, trial.MODEL, runs)
     assert "'model.safetensors' is missing" in said
-    assert any("is missing" in x for x in tracking.differences(tracker.store, runs))
+    assert any(
+        "is missing" in x for x in tracking_check.differences(tracker.store, runs)
+    )
     for one, path in ((run, "other"), ("nobody", trial.MODEL)):
         said = refusal(tracking.load, tracker.store, one, path, runs)
         assert "the log has no such file of this run" in said
@@ -188,23 +193,114 @@ def test_a_file_that_nobody_logged_is_a_difference(tracker, data):
     folder = trial.place(tracker.store, run) / "deep"
     folder.mkdir()
     (folder / "load.py").write_text("")
-    found = tracking.differences(tracker.store, logged(tracker))
+    found = tracking_check.differences(tracker.store, logged(tracker))
     assert f"{run[:8]}: file 'deep/load.py': not in the log" in found
 
 
-def test_what_mlflow_lost_is_still_in_the_log(tracker, monkeypatch):
+def differ(tracker, run):
+    found = tracking_check.differences(tracker.store, logged(tracker))
+    return [line for line in found if line.startswith(run[:8])]
+
+
+def test_what_mlflow_refused_is_in_the_log_and_no_alarm(tracker, tmp_path):
+    """Odd names and long values: MLflow itself refuses them, after they were logged."""
+    run = tracker.start()
+    tracker.metric(run, "fine", 0.5, 1)
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    for refused in (
+        lambda: tracker.params(run, {"odd*name": 1}),
+        lambda: tracker.params(run, {"long": "x" * 10_000}),
+        lambda: tracker.metric(run, "odd*name", 0.5, 1),
+        lambda: tracker.end(run, "DONE"),
+    ):
+        with pytest.raises(Exception, match=r"(?i)invalid|exceeds|status string"):
+            refused()
+    facts = logged(tracker)[run]
+    assert facts.params["odd*name"] == "1" and facts.status == "DONE"
+    assert facts.refused == {
+        ("param", "odd*name", 0),
+        ("param", "long", 0),
+        ("metric", "odd*name", 1),
+        ("end", "DONE", 0),
+    }
+    assert differ(tracker, run) == []
+    with pytest.raises(Refused, match="has ended"):
+        tracker.metric(run, "fine", 0.9, 2)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_store_that_fails_may_have_kept_the_fact_or_not(
+    tracker, monkeypatch, tmp_path, kept
+):
+    run, client = tracker.start(), tracker.store.client
+    tracker.metric(run, "loss", 1.0, 1)
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    calls = {
+        "log_metric": lambda: tracker.metric(run, "loss", 0.5, 2),
+        "log_param": lambda: tracker.params(run, {"rate": 0.1}),
+        "log_artifact": lambda: tracker.artifact(run, path),
+        "set_terminated": lambda: tracker.end(run),
+    }
+    for name, call in calls.items():
+        real = getattr(client, name)
+
+        def fails(*args, real=real, **more):
+            if kept:
+                real(*args, **more)
+            raise OSError("the disk is full")
+
+        monkeypatch.setattr(client, name, fails)
+        with pytest.raises(OSError, match="the disk is full"):
+            call()
+        monkeypatch.undo()
+    assert len(logged(tracker)[run].refused) == 4
+    assert differ(tracker, run) == []
+    client.log_metric(run, "loss", 0.1, step=2)
+    assert any("metric 'loss'" in line for line in differ(tracker, run))
+    if not kept:
+        client.log_param(run, "rate", "0.9")
+        path.write_text("b")
+        client.log_artifact(run, str(path))
+        client.set_terminated(run, "KILLED")
+        found = "\n".join(differ(tracker, run))
+        for said in ("parameter 'rate': '0.9'", "swapped", "status KILLED"):
+            assert said in found
+
+
+def test_a_crash_between_log_and_store_is_seen(tracker, monkeypatch):
     run = tracker.start()
 
-    def fails(*args, **more):
-        raise OSError("the disk is full")
+    def killed(*args, **more):
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(tracker.store.client, "log_metric", fails)
-    with pytest.raises(OSError, match="the disk is full"):
+    monkeypatch.setattr(tracker.store.client, "log_metric", killed)
+    with pytest.raises(KeyboardInterrupt):
         tracker.metric(run, "loss", 0.5, 1)
-    runs = logged(tracker)
-    assert runs[run].metrics == {"loss": {1: "0.5"}}
-    found = tracking.differences(tracker.store, runs)
-    assert f"{run[:8]}: metric 'loss': none, logged 1: 0.5" in found
+    monkeypatch.undo()
+    assert f"{run[:8]}: metric 'loss': none, logged 1: 0.5" in differ(tracker, run)
+    tracker.refused(run, "metric", "loss", 1, "killed")
+    assert differ(tracker, run) == []
+
+
+def test_a_refusal_that_cannot_be_logged_hides_no_error(tracker, monkeypatch):
+    run, real = tracker.start(), runlog.append
+
+    def full(path, name, said, key):
+        if said["do"] == "refused":
+            raise OSError("the log's disk is full")
+        return real(path, name, said, key)
+
+    def fails(*args, **more):
+        raise ValueError("no such metric")
+
+    monkeypatch.setattr(runlog, "append", full)
+    monkeypatch.setattr(tracker.store.client, "log_metric", fails)
+    with pytest.raises(ValueError, match="no such metric"):
+        tracker.metric(run, "loss", 0.5, 1)
+    monkeypatch.undo()
+    assert differ(tracker, run), "it stays an alarm"
 
 
 def opened(folder, name=NAME):
@@ -216,7 +312,7 @@ def test_a_report_repeats_no_secret(tracker):
     run = tracker.start()
     address = f"postgresql://trainer:{KNOWN}@db/runs"
     tracker.store.client.log_param(run, "database", address)
-    found = tracking.differences(tracker.store, logged(tracker))
+    found = tracking_check.differences(tracker.store, logged(tracker))
     mine = [line for line in found if line.startswith(run[:8])]
     assert len(mine) == 1 and "'database'" in mine[0] and KNOWN not in mine[0]
 
@@ -243,6 +339,20 @@ def test_a_broken_database_is_refused_and_left_alone(tmp_path):
         other.execute("CREATE TABLE a (b)")
     other.close()
     assert "no table of runs" in refusal(opened, tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="SKIPPED: no /proc")
+def test_a_store_that_was_closed_holds_no_file(tmp_path):
+    def held():
+        opened = Path("/proc/self/fd").iterdir()
+        names = [os.path.realpath(one) for one in opened]
+        return [name for name in names if name.startswith(str(tmp_path.resolve()))]
+
+    for create in (True, False):
+        with tracking.store(tmp_path, NAME, create) as store:
+            store.client.create_run(store.experiment)
+            assert held()
+        assert not held()
 
 
 def test_training_is_the_seed_s(data):

@@ -1,5 +1,10 @@
 """Training: it learns, it repeats itself, and its parts do what they say."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -114,6 +119,42 @@ def test_orthogonalise_keeps_directions_and_evens_their_lengths(shape):
     assert torch.allclose(u @ inside @ vh, found, atol=1e-4)
     assert torch.allclose(inside, inside.diagonal().diag(), atol=1e-4)
     assert inside.diagonal().min() > 0.5 and inside.diagonal().max() < 1.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_adamw_is_torchs_bit_for_bit(seed):
+    rng = torch.Generator().manual_seed(seed)
+    weights = [torch.randn(5, 7, generator=rng), torch.randn(3, generator=rng)]
+    both = []
+    for kind in (training.AdamW, torch.optim.AdamW):
+        own = [one.clone().requires_grad_() for one in weights]
+        idle = torch.ones(2, requires_grad=True)
+        both.append((own, idle, kind([{"params": [*own, idle]}], weight_decay=1e-3)))
+    for step in range(40):
+        grads = [torch.randn(one.shape, generator=rng) for one in weights]
+        for own, idle, optimiser in both:
+            optimiser.zero_grad()
+            assert all(p.grad is None for p in own)
+            for p, grad in zip(own, grads, strict=True):
+                p.grad = grad * 10.0 ** (step % 5 - 2)
+            optimiser.param_groups[0]["lr"] = 5e-3 * training.ramp(step / 40)
+            optimiser.step()
+            assert torch.equal(idle, torch.ones(2)), "it has no gradient"
+        (mine, *_), (theirs, *_) = both
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def test_training_does_not_load_torchs_compiler():
+    """It would be 140 MB and seconds more in every lesson."""
+    code = """
+import sys
+from securetrain import data, training
+training.train(*data.signs(64, 0), 0, epochs=1, progress=False)
+assert "torch._dynamo" not in sys.modules
+"""
+    root = str(Path(training.__file__).parents[1])
+    env = os.environ | {"PYTHONPATH": root}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
 
 
 def test_muon_moves_against_the_gradient_and_holds_the_norm():

@@ -2,8 +2,8 @@
 
 Prints, and writes to build/bench.json: images a second, one training of the standard
 model, training against attacks beside it, our detectors and attacks beside a peer's,
-a guarded service beside a bare one, each notebook, and grading beside stock nbgrader.
-Nothing here passes or fails.
+a guarded service beside a bare one, each hook, each notebook, and grading beside stock
+nbgrader. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from hook_times import hooks
 from serving_load import serving
 from throughput import compare
 from timing import once, side_by_side
@@ -181,6 +182,7 @@ def main() -> int:
     report["detectors"] = detectors()
     report["attacks"] = attacks()
     report["serving"] = serving()
+    report["hooks"] = hooks()
     report["notebooks"] = notebooks()
     report["grading"] = compare()
     path = BUILD / "bench.json"

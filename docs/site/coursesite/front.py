@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import re
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from itertools import groupby
 from pathlib import Path
@@ -126,45 +127,53 @@ def _lifecycle() -> str:
     return f'<ul class="stages">{"".join(columns)}</ul>'
 
 
-def _count(units: list[catalogue.Unit]) -> str:
+def _count(units: Sequence[catalogue.Unit]) -> str:
     return f"{len(units)} unit{'s' * (len(units) != 1)}"
 
 
 def _roles() -> str:
     items = []
     for role, title in catalogue.roles().items():
-        units = role_paths.path(role)
-        weeks = len(role_paths.weeks(units))
+        units = list(role_paths.path(role))
         items.append(
             f'<li class="card"><p class="title"><a href="paths.html#{role}">'
-            f'{cards.text(title)}</a></p><p class="quiet">{len(units)} units, '
-            f"{role_paths.hours(units)}, {weeks} weeks of two hours</p></li>"
+            f'{cards.text(title)}</a></p><p class="quiet">{_count(units)}, '
+            f"{role_paths.hours(units)}, {_weeks(role)}</p></li>"
         )
     return f'<ul class="roles">{"".join(items)}</ul>'
 
 
+def _weeks(role: str) -> str:
+    plan = role_paths.weeks(role)
+    if len(plan) == 1:
+        return "in one go"
+    return f"in {len(plan)} weeks"
+
+
 def paths() -> str:
-    """Return each role's path, week by week."""
+    """Return each role's path, week by week, and what goes further."""
     parts = ["# Paths by role"]
-    parts.append(
-        "A path holds a role's units and what they build on, in weeks of two hours."
-    )
+    parts.append("A path is what a role takes first; its other units go further.")
     for role, title in catalogue.roles().items():
-        units = role_paths.path(role)
-        rows = []
-        for number, week in enumerate(role_paths.weeks(units), start=1):
-            listed = "".join(
-                f"<li>{cards.anchor(u)} <span class='quiet'>{u.kind}, {u.minutes} min"
-                "</span></li>"
-                for u in week
-            )
-            rows.append(
-                [f"Week {number}", f"<ul>{listed}</ul>", role_paths.hours(week)]
-            )
+        rows = [
+            [role_paths.week_name(role, n), _listed(week), role_paths.hours(week)]
+            for n, week in enumerate(role_paths.weeks(role), start=1)
+        ]
+        units, more = role_paths.path(role), role_paths.further(role)
+        rows += [["Go further", _listed(more), role_paths.hours(more)]] * bool(more)
         parts += [f'<div id="{role}" class="anchor"></div>', f"## {title}"]
-        parts.append(f"{len(units)} units, {role_paths.hours(units)}.")
+        parts.append(f"{_count(units)}, {role_paths.hours(units)}, {_weeks(role)}.")
         parts.append(cards.table(["When", "Units", "Time"], rows))
     return "\n\n".join(parts) + "\n"
+
+
+def _listed(units: Sequence[catalogue.Unit]) -> str:
+    items = "".join(
+        f"<li>{cards.anchor(u)} <span class='quiet'>{u.kind}, {u.minutes} min</span>"
+        "</li>"
+        for u in units
+    )
+    return f"<ul>{items}</ul>"
 
 
 def checklist(root: Path) -> str:

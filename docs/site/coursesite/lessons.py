@@ -20,6 +20,7 @@ from securetrain.notebook_rules import source
 
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGETS = "securetrain.widgets"
 PROGRESS = "HBoxModel"  # what tqdm draws its bar in
 IMAGE = re.compile(r"<img\b[^>]*>")
 ALT = re.compile(r'\balt="[^"]*[^"\s][^"]*"')
@@ -114,7 +115,8 @@ class Pages:
             model = states.get(data[VIEW]["model_id"], {})
             if model.get("model_name") == PROGRESS:
                 return None
-            page = self._widget(unit, f"{cell}-{number}", model)
+            said = "".join(data.get("text/plain", ""))
+            page = self._widget(unit, f"{cell}-{number}", model, said)
         elif "image/png" in data:
             page = self._figure(unit, f"{cell}-{number}", data, output["metadata"])
         elif "text/html" in data:
@@ -160,10 +162,13 @@ class Pages:
 
         return INSIDE.sub(outside, page)
 
-    def _widget(self, unit: Unit, name: str, model: dict[str, Any]) -> str:
-        """Return what stands in a widget's place."""
+    def _widget(self, unit: Unit, name: str, model: dict[str, Any], said: str) -> str:
+        """Return what stands in a widget's place.
+
+        said: what the widget says of itself in words, as each of our own does
+        """
         state = model.get("state", {})
-        kind = str(state.get("_anywidget_id", "")).rpartition(".")[2]
+        package, _, kind = str(state.get("_anywidget_id", "")).rpartition(".")
         if kind == "Quiz":
             return cards.quiz(quiz.load(unit.id))
         if kind == "Survey":
@@ -172,6 +177,8 @@ class Pages:
             return cards.slider(state, self._page(unit, name, state["result"]))
         if kind == "RiskMap":
             return cards.risk_map("../../")
+        if package == WIDGETS and said.strip():
+            return f'<div class="card"><p>{cards.text(said)}</p></div>'
         raise Problem(
             [f"{unit.source}: {name}: a widget ({kind or 'unknown'}) that the "
              "site cannot show; say how in docs/site/coursesite/lessons.py"]

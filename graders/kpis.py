@@ -1,0 +1,317 @@
+"""Write the page of KPIs from evidence, and a table for OKR tools.
+
+    securetrain kpis --html kpis.html --csv kpis.csv --period 2026Q4 \\
+        --cohort cohort.csv --records records --debriefs drills \\
+        --gate-log audit.jsonl --head HASH
+    securetrain kpis --synthetic folder --period 2026Q4
+
+The gradebook is opened for reading alone; one of another nbgrader is not migrated. The
+cohort is everyone who should have taken part: CSV with a column `student` and, if
+known, `role`. HASH is one of the log's that somebody else kept. `--synthetic` writes a
+made-up cohort in the real formats, gradebook included, to try this without people.
+
+Exit status: 0 every number is known; 1 the page was written and says which number is
+not known, and why; 2 wrong input, nothing written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from graders.export import standings
+from securetrain import catalogue, kpi_cohort, kpi_figures, kpi_page, kpis
+from securetrain.kpi_figures import Figure, Input, Quarter
+from securetrain.kpi_learners import Grade
+from securetrain.paths import root
+
+KIND = "gradebook"
+
+
+# --- The gradebook, for reading alone -------------------------------------------------
+
+
+class Reading:
+    """nbgrader's tables as `export.standings` asks for them, and nothing else."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    @property
+    def assignments(self) -> list[Any]:
+        from nbgrader.api import Assignment
+
+        return self.session.query(Assignment).order_by(Assignment.name).all()
+
+    @property
+    def students(self) -> list[Any]:
+        from nbgrader.api import Student
+
+        return self.session.query(Student).order_by(Student.id).all()
+
+
+def schema() -> str:
+    """Return the version of the gradebook's schema that this nbgrader reads."""
+    import nbgrader
+    from alembic.script import ScriptDirectory
+
+    folder = Path(nbgrader.__file__).parent / "alembic"
+    return ScriptDirectory(str(folder)).get_current_head() or ""
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Reading]:
+    """Open a gradebook so that nothing in it can change.
+
+    Raises ValueError for one that cannot be read, or that another nbgrader made.
+    """
+    from sqlalchemy import inspect, text
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.orm import Session
+
+    from graders.gradebook import reason, without_password
+
+    shown, engine = without_password(url), None
+    try:
+        engine = _engine(url)
+        if not inspect(engine).has_table("alembic_version"):
+            raise ValueError(f"{shown}: no gradebook of nbgrader, or one before 0.5")
+        with Session(engine) as session:
+            version = session.scalar(text("SELECT version_num FROM alembic_version"))
+            if version != (expected := schema()):
+                raise ValueError(
+                    f"{shown}: made by another nbgrader (schema {version}, expected "
+                    f"{expected}). Copy it, run `nbgrader db upgrade` on the copy, and "
+                    "name the copy"
+                )
+            yield Reading(session)
+            session.rollback()
+    except SQLAlchemyError as error:
+        raise ValueError(f"{shown}: cannot be read: {reason(error)}") from None
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{shown}: its driver is missing ({error.name})") from None
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def _engine(url: str) -> Any:
+    """Return an engine whose connections cannot write."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+
+    if (path := database(url)) is None:
+        engine = create_engine(make_url(url))
+        return engine.execution_options(postgresql_readonly=True)
+    # Python's own SQLite has nothing else that refuses every write
+    where = f"{path.resolve().as_uri()}?mode=ro"
+    return create_engine("sqlite://", creator=lambda: sqlite3.connect(where, uri=True))
+
+
+def database(url: str) -> Path | None:
+    """Return the file of a gradebook on SQLite, None for a server's."""
+    from sqlalchemy.engine import make_url
+
+    parts = make_url(url)
+    return Path(parts.database or "") if parts.get_backend_name() == "sqlite" else None
+
+
+def read_gradebook(url: str) -> Input:
+    """Return every learner's grade in every lab, or why it is not known.
+
+    Its hash is the file's; a server's gradebook has that of the rows that were read.
+    """
+    hashes: tuple[str, ...] = ()
+    try:
+        path = database(url)
+        if path and not path.is_file():
+            raise ValueError(f"{path}: no gradebook there")
+        hashes = (sha256(path.read_bytes()).hexdigest(),) if path else ()
+        with reading(url) as book:
+            grades = tuple(_grades(book))
+            students = [student.id for student in book.students]
+        if not grades:
+            raise ValueError("it holds no lab or no learner")
+    except OSError as error:
+        return Input(KIND, trouble=f"{KIND}: {error.strerror}")
+    except ValueError as error:
+        return Input(KIND, (), hashes, False, f"{KIND}: {error}")
+    synthetic = kpis.is_synthetic(students, KIND)
+    rows = "".join(f"{one}\n" for one in grades)
+    hashes = hashes or (sha256(rows.encode()).hexdigest(),)
+    return Input(KIND, grades, hashes, synthetic, "", path.name if path else "")
+
+
+def _grades(book: Reading) -> Iterator[Grade]:
+    for lab in book.assignments:
+        found, points = standings(book, lab.name)
+        for one in found:
+            yield Grade(one.student, lab.name, one.score, points, one.undecided)
+
+
+# --- A gradebook for a synthetic cohort -----------------------------------------------
+
+
+def write_gradebook(path: Path, cohort: kpi_cohort.Cohort) -> None:
+    """Write a cohort's grades into a new gradebook, with nbgrader's own words."""
+    from nbgrader import api
+
+    from graders.gradebook import open_gradebook
+
+    with open_gradebook(f"sqlite:///{path}") as book:
+        for lab in sorted({one.lab for one in cohort.grades}):
+            book.add_assignment(lab)
+            book.add_notebook("lab", lab)
+            points = {"max_score": kpi_cohort.POINTS, "cell_type": "code"}
+            book.add_grade_cell("check", "lab", lab, **points)
+        labs = {lab.name: lab for lab in book.assignments}
+        students = {name: api.Student(id=name) for name in cohort.roles}
+        book.db.add_all(students.values())
+        with book.db.no_autoflush:  # one transaction, where add_submission makes many
+            for one in cohort.grades:
+                (notebook,) = (lab := labs[one.lab]).notebooks
+                (cell,) = notebook.grade_cells
+                whole = api.SubmittedAssignment(
+                    assignment=lab, student=students[one.student]
+                )
+                entry = api.SubmittedNotebook(notebook=notebook, assignment=whole)
+                api.Grade(
+                    cell_id=cell.id, cell=cell, notebook=entry,
+                    auto_score=one.score, needs_manual_grade=False,
+                )  # fmt: skip
+                book.db.add(whole)
+        book.db.commit()
+
+
+def synthetic(folder: Path, quarter: Quarter, learners: int, seed: int) -> None:
+    """Write a synthetic cohort with its gradebook, and say what to do with it."""
+    if learners < 1:
+        raise ValueError(f"--learners {learners}: expected 1 or more")
+    cohort = kpi_cohort.draw(seed, quarter, kpi_cohort.Truth(learners=learners))
+    kpi_cohort.write(cohort, folder)
+    write_gradebook(folder / "gradebook.db", cohort)
+    head = kpis.read_log(folder / "gate.jsonl")[1]
+    print(f"wrote {folder}: {learners} synthetic learners, no people. Its page:")
+    print(
+        f"securetrain kpis --html kpis.html --period {quarter} "
+        f"--gradebook sqlite:///{folder.resolve()}/gradebook.db "
+        f"--cohort {folder}/cohort.csv --records {folder}/records "
+        f"--debriefs {folder}/debriefs --gate-log {folder}/gate.jsonl --head {head}"
+    )
+
+
+# --- The command ----------------------------------------------------------------------
+
+
+def gather(options: argparse.Namespace) -> kpis.Evidence:
+    """Read everything that the command line names."""
+    from graders import gradebook
+
+    url = options.gradebook
+    if url and "://" not in url:
+        url = f"sqlite:///{Path(url).resolve()}"
+    url = url or gradebook.default_url(root() / "graders" / "workspace")
+    found: dict[str, Any] = {"grades": read_gradebook(url)}
+    if options.cohort:
+        found["cohort"] = kpis.read_cohort(options.cohort)
+    if options.records:
+        found["records"] = kpis.read_records(options.records)
+    if options.debriefs:
+        found["debriefs"] = kpis.read_debriefs(options.debriefs)
+    if options.gate_log:
+        found["log"], found["newest"] = kpis.read_log(options.gate_log)
+    return kpis.Evidence(**found)
+
+
+def write(path: Path, words: str, force: bool) -> None:
+    """Write a file, one that exists only with `force`, and then whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    if not force:
+        open(path, "x").close()  # the name is ours from here on
+    try:
+        with open(scratch, "x", encoding="utf-8", newline="") as file:
+            file.write(words)
+        os.replace(scratch, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            scratch.unlink()
+        raise
+
+
+def report(figures: list[Figure]) -> str:
+    """Return each number in a line, and why it is not known."""
+    lines = []
+    for one in figures:
+        mark = "synthetic " if one.synthetic else ""
+        lines.append(f"{one.title:<30} {mark}{one.shown} ({one.status})")
+        if one.status in (kpi_figures.UNKNOWN, kpi_figures.HIDDEN):
+            lines += [f"  {note}" for note in one.notes]
+    return "\n".join(lines)
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(
+        prog="securetrain kpis",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--period", required=True, help="a quarter, such as 2026Q4")
+    add("--html", type=Path, help="the page to write")
+    add("--csv", type=Path, help="the table to write")
+    add("--gradebook", help="file or URL; default: the workspace's")
+    add("--cohort", type=Path, help="CSV: who should have taken part")
+    add("--records", type=Path, help="folder of exported records")
+    add("--debriefs", type=Path, help="folder of debriefs")
+    add("--gate-log", type=Path, help="the gate's audit log")
+    add("--head", default="", help="a hash of the log that somebody else kept")
+    add("--lab", action="append", default=[], help="assigned; default: a path's")
+    says = "share of a lab's points that passes it; default: %(default)s"
+    add("--passing", type=float, default=catalogue.PASSED, help=says)
+    add("--force", action="store_true", help="replace files that exist")
+    add("--synthetic", type=Path, metavar="FOLDER", help="write a made-up cohort")
+    add("--learners", type=int, default=20, help="of the made-up cohort")
+    add("--seed", type=int, default=0, help="of the made-up cohort")
+    options = parser.parse_args(argv)
+    if not (options.html or options.csv or options.synthetic):
+        parser.error("expected --html FILE, --csv FILE or --synthetic FOLDER")
+    options.period = Quarter.parse(options.period)
+    if not 0 < options.passing <= 1:
+        parser.error(f"--passing {options.passing}: expected a share, above 0 to 1")
+    return options
+
+
+def main(argv: list[str]) -> int:
+    """Write the page and the table, or a synthetic cohort."""
+    options = arguments(argv)
+    if options.synthetic:
+        synthetic(options.synthetic, options.period, options.learners, options.seed)
+        return 0
+    for path in filter(None, (options.html, options.csv)):
+        if os.path.lexists(path) and not options.force:
+            raise ValueError(f"{path}: exists; --force replaces it")
+    evidence, now = gather(options), datetime.now(UTC)
+    figures = kpis.figures(
+        evidence, options.period, now, options.lab, options.head, options.passing
+    )
+    if options.html:
+        whole = kpi_page.page(figures, evidence.inputs, options.period, now)
+        write(options.html, whole, options.force)
+    if options.csv:
+        write(options.csv, kpi_page.table(figures), options.force)
+    print(report(figures))
+    unknown = (kpi_figures.UNKNOWN, kpi_figures.HIDDEN)
+    return int(any(one.status in unknown for one in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,207 @@
+"""`securetrain badge`: issue badges after grading, and check them anywhere.
+
+    securetrain badge key ~/issuer
+    securetrain badge issue 13-poisoning --key ~/issuer.key --issuer "Your school"
+    securetrain badge issue --role ml-engineer --key ~/issuer.key --issuer "Your school"
+    securetrain badge verify badge.svg --key issuer.pub
+    securetrain badge revoke badge.svg --key ~/issuer.key --list revoked.jwt \\
+        --reason "a mistake in the gradebook"
+
+`verify` needs no network, no gradebook and no course: a badge, and the issuer's public
+key from where the issuer publishes it. What it prints comes from the signed credential.
+`issue` reads the gradebook and needs the extra `grading`; its --help says more.
+
+Exit status: 0 done, every badge is as issued; 1 one is refused, or somebody was left
+out; 2 wrong use, or nothing to read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import sys
+import tempfile
+import textwrap
+from datetime import UTC, datetime
+from pathlib import Path
+
+from securetrain import badge_awards, badge_tokens, badges, manifests
+from securetrain.archives import Refused
+from securetrain.badges import Badge, Revoked
+
+LIST = 1 << 20  # bytes of a list of revocations
+
+
+def key(options: argparse.Namespace) -> int:
+    """Make a key pair."""
+    secret, known = manifests.write_new_key(options.file)
+    name = badge_tokens.did_key(manifests.read_public_key(known))
+    print(f"{secret} signs badges: keep it outside every repository, with a copy")
+    print(f"{known} checks them: publish it where learners and employers look")
+    print(f"as others name it: {name}")
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Check badges; 1 when one is refused."""
+    keys = [manifests.read_public_key(path) for path in options.key]
+    revoked = _list(options.revoked, keys) if options.revoked else None
+    status = 0
+    for path in options.badges:
+        try:
+            badge = badges.verify(badges.read_file(path), keys, revoked=revoked)
+            if options.holder and not badges.belongs_to(badge, options.holder):
+                raise Refused("holder", f"it is not {options.holder}'s")
+        except Refused as refused:
+            print(f"{path}: refused ({refused.check}): {refused}", file=sys.stderr)
+            status = 1
+            continue
+        print(f"{path}: as it was issued\n{describe(badge, revoked, options.holder)}")
+    return status
+
+
+def describe(badge: Badge, revoked: Revoked | None = None, holder: str = "") -> str:
+    """Return what a verified credential says, and what was not looked at."""
+    whose = badge.holder or "pseudonymous; --holder ID says whether it is somebody's"
+    ends = f" until {badge.until:%Y-%m-%d %H:%M} UTC" if badge.until else ""
+    rows = [
+        ("badge", f"{badge.name}. {badge.description}"),
+        ("criteria", badge.criteria),
+        ("issuer", f"{badge.issuer}, as the owner of {badge.issuer_key} says"),
+        ("issued", f"{badge.since:%Y-%m-%d %H:%M} UTC{ends}"),
+        ("holder", f"{holder}, as you asked" if holder else whose),
+        ("id", badge.id),
+        (
+            "revoked",
+            f"not in the issuer's list of {revoked.since:%Y-%m-%d}"
+            if revoked
+            else "not looked at; --revoked FILE takes the issuer's list",
+        ),
+    ]
+    return "\n".join(
+        textwrap.fill(
+            _shown(text),
+            width=80,
+            initial_indent=f"  {name:<9} ",
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name, text in rows
+    )
+
+
+def _shown(text: str) -> str:
+    """Return text that cannot steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _list(path: Path, keys: list[bytes]) -> Revoked:
+    try:
+        text = badges.read_file(path, LIST).decode("ascii")
+        return badges.read_revoked(text, keys)
+    except (Refused, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no list of this issuer's: {error}") from None
+
+
+def revoke(options: argparse.Namespace) -> int:
+    """Add a badge to the issuer's signed list; the old list is its beginning."""
+    private = private_key(options.key)
+    public = manifests.public_key(private)
+    reasons: dict[str, str] = {}
+    if options.list.exists():
+        reasons |= _list(options.list, [public]).badges
+    badge_awards.check_name(options.reason)
+    now = datetime.now(UTC)
+    for word in options.badges:
+        reasons[_id(word, public)] = options.reason
+    _replace(options.list, badge_awards.revoke(reasons, private, public, now) + "\n")
+    print(f"{options.list}: taken back: {len(reasons)}; publish the list again")
+    return 0
+
+
+def _id(word: str, public: bytes) -> str:
+    """Return the id of a badge: the word itself, or that of the file it names."""
+    if word.startswith("urn:"):
+        return word
+    try:
+        claims, _ = badge_tokens.read(
+            badges.extract(badges.read_file(Path(word))), badge_tokens.BADGE, [public]
+        )
+    except Refused as refused:
+        raise ValueError(f"{word}: not a badge of this key: {refused}") from None
+    return str(claims["id"])
+
+
+def private_key(path: Path) -> bytes:
+    """Return the issuer's private key, and warn when others can read it."""
+    found = manifests.read_private_key(path)
+    if os.stat(path).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        print(f"{path}: others can read this key; chmod 600 it", file=sys.stderr)
+    return found
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a new file in a path's place in one step, readable by everybody."""
+    number, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with open(number, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, path)
+    except BaseException:
+        os.unlink(scratch)
+        raise
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line, but for `issue`."""
+    whole = argparse.ArgumentParser(
+        prog="securetrain badge",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parts = whole.add_subparsers(required=True, metavar="key | issue | verify | revoke")
+    one = parts.add_parser("key", help="make FILE.key and FILE.pub")
+    one.add_argument("file", type=Path)
+    one.set_defaults(do=key)
+    parts.add_parser("issue", help="badges for what the gradebook holds")
+    one = parts.add_parser("verify", help="refuse badges that are not as issued")
+    one.add_argument("badges", type=Path, nargs="+", metavar="BADGE.svg")
+    one.add_argument(
+        "--key", type=Path, action="append", required=True, help="an issuer's NAME.pub"
+    )
+    one.add_argument("--revoked", type=Path, metavar="FILE", help="the issuer's list")
+    one.add_argument("--holder", metavar="ID", help="refuse what is not this person's")
+    one.set_defaults(do=verify)
+    one = parts.add_parser("revoke", help="take badges back, in a signed list")
+    one.add_argument("badges", nargs="+", metavar="BADGE.svg | urn:uuid:…")
+    one.add_argument("--key", type=Path, required=True, help="the issuer's NAME.key")
+    one.add_argument("--list", type=Path, required=True, metavar="FILE")
+    one.add_argument("--reason", required=True, help="public, up to 60 characters")
+    one.set_defaults(do=revoke)
+    return whole
+
+
+def main(argv: list[str]) -> int:
+    """Run the command."""
+    if argv[:1] == ["issue"]:
+        return _issue(argv[1:])
+    options = parser().parse_args(argv)
+    return options.do(options)
+
+
+def _issue(argv: list[str]) -> int:
+    """Run the instructor's part, which the base install does without."""
+    try:
+        from graders import badge
+
+        return badge.main(argv)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"issuing reads nbgrader's gradebook, and {error.name} is not installed: "
+            "pip install -e .[grading]"
+        ) from None

@@ -1,0 +1,252 @@
+"""Does the training work? Each KPI from evidence against its goal, none typed in.
+
+Whoever is judged by a number may choose what is counted: those who finished, the
+faults that were found, the week after the course. So figures name their source, keep
+who dropped out in the denominator, and are "not known" where evidence is missing or
+damaged.
+
+Grades come from the caller, as only the instructor's side reads gradebooks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from securetrain import (
+    audit_log,
+    catalogue,
+    debriefs,
+    kpi_learners,
+    kpi_systems,
+    records,
+)
+from securetrain.kpi_figures import Figure, Input, Quarter
+
+NONE = "nothing given"
+SYNTHETIC = "synthetic-"  # how the ids of learners begin whom a program made
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a page is made from.
+
+    cohort: None where nobody said who should have taken part; newest: the log's hash
+    """
+
+    grades: Input = Input("gradebook", trouble=f"gradebook: {NONE}")
+    cohort: Input | None = None
+    records: Input = Input("records", trouble=f"records: {NONE}")
+    debriefs: Input = Input("debriefs", trouble=f"debriefs: {NONE}")
+    log: Input = Input("gate log", trouble=f"gate log: {NONE}")
+    newest: str = ""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """Every kind of source, in the order of the page."""
+        rest = (self.cohort,) if self.cohort else ()
+        return (self.grades, *rest, self.records, self.debriefs, self.log)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a program made it. Raises ValueError for a mixture with real data."""
+        read = [one for one in self.inputs if one.hashes]
+        made = [one.kind for one in read if one.synthetic]
+        real = [one.kind for one in read if not one.synthetic and not one.trouble]
+        if made and real:
+            raise ValueError(
+                f"synthetic: {', '.join(made)}; real: {', '.join(real)}. "
+                "Numbers of both would be numbers of neither: give one kind"
+            )
+        return bool(made)
+
+
+def figures(
+    evidence: Evidence,
+    quarter: Quarter,
+    now: datetime,
+    labs: Sequence[str] = (),
+    head: str = "",
+    passing: float = catalogue.PASSED,
+) -> list[Figure]:
+    """Return every figure, in the order of the page.
+
+    labs: those assigned, default all in the gradebook; head: a hash of the gate's log
+    that a witness kept; passing: share of a lab's points
+    Raises ValueError where synthetic and real evidence are mixed.
+    """
+    one, synthetic = evidence, evidence.synthetic
+    found = [
+        kpi_learners.completion(one.grades, labs, one.cohort, passing),
+        kpi_systems.missed(one.debriefs, quarter, now),
+        kpi_systems.integrity(one.log, quarter),
+        kpi_learners.confidence(one.records, quarter),
+        kpi_learners.skill(one.records, quarter, one.grades),
+        kpi_systems.response(one.debriefs, quarter),
+        kpi_systems.audit(one.log, head, one.newest),
+    ]
+    return [replace(figure, synthetic=synthetic) for figure in found]
+
+
+# --- Reading ------------------------------------------------------------------------
+
+
+def read_records(folder: Path) -> Input:
+    """Return the learners' exported records, the newest of each learner.
+
+    One that is damaged makes all of them unknown: leaving it out would be choosing.
+    """
+
+    def read(path: Path) -> Any:
+        record = records.read(path)
+        try:
+            return record, kpi_learners.learner(record.facts())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    found = _read("records", folder, "*.json", read, lambda pair: pair[0].synthetic)
+    newest = {}
+    for record, learner in sorted(found.items, key=lambda pair: pair[0].exported):
+        newest[record.learner] = learner
+    return replace(found, items=tuple(newest.values()))
+
+
+def read_debriefs(folder: Path) -> Input:
+    """Return the debriefs below a folder: files whose names end in debrief.json.
+
+    One that is damaged makes all of them unknown.
+    """
+    pattern = "*debrief.json"
+    return _read("debriefs", folder, pattern, debriefs.read, lambda one: one.synthetic)
+
+
+def _read(
+    kind: str,
+    folder: Path,
+    pattern: str,
+    read: Callable[[Path], Any],
+    made: Callable[[Any], bool],
+) -> Input:
+    """Return what the files of a folder say, or why it is not known."""
+    items, hashes = [], []
+    try:
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
+        for path in sorted(folder.rglob(pattern)):
+            hashes.append(sha256(path.read_bytes()).hexdigest())
+            items.append(read(path))
+        if not items:
+            raise ValueError(f"{folder}: no file {pattern} in it")
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        return Input(kind, (), tuple(hashes), False, why, folder.name)
+    except ValueError as error:
+        return Input(kind, (), tuple(hashes), False, str(error), folder.name)
+    synthetic = {made(one) for one in items}
+    if len(synthetic) > 1:
+        raise ValueError(
+            f"{folder}: synthetic and real {kind} are mixed: give one kind"
+        )
+    made_up = synthetic.pop()
+    return Input(kind, tuple(items), tuple(hashes), made_up, "", folder.name)
+
+
+def read_log(path: Path) -> tuple[Input, str]:
+    """Return the lines of a gate's audit log, and its newest hash.
+
+    A log that was changed is not known, whatever its other lines say.
+    """
+    hashes: tuple[str, ...] = ()
+    try:
+        data = path.read_bytes()
+        hashes = (sha256(data).hexdigest(),)
+        lines, newest = audit_log.events(data)
+        for line in lines:
+            _check_event(line)
+        if not lines:
+            raise ValueError("it holds no decision")
+    except OSError as error:
+        return Input("gate log", trouble=f"{path}: {error.strerror}"), ""
+    except ValueError as error:  # Refused is one
+        why = f"{path}: {error}"
+        return Input("gate log", (), hashes, False, why, path.name), ""
+    made = {line["event"].get("synthetic") is True for line in lines}
+    if len(made) > 1:
+        raise ValueError(f"{path}: synthetic and real decisions are mixed")
+    synthetic = made.pop()
+    return Input("gate log", tuple(lines), hashes, synthetic, "", path.name), newest
+
+
+def _check_event(line: dict[str, Any]) -> None:
+    """Raise ValueError unless a line is a decision of the gate."""
+    event, number = line["event"], line["number"]
+    keys = {"decision", "check", "why", "name", "version", "manifest"}
+    if not isinstance(event, dict) or not keys <= event.keys():
+        raise ValueError(f"line {number} is no decision of the gate")
+    try:
+        aware = datetime.fromisoformat(line["time"]).tzinfo
+    except (TypeError, ValueError):
+        aware = None
+    if not aware or event["decision"] not in ("deploy", "refuse"):
+        raise ValueError(f"line {number} is no decision of the gate")
+
+
+def read_cohort(path: Path) -> Input:
+    """Return everyone who should have taken part: (learner, role or "").
+
+    path: CSV in UTF-8 with a column `student` and, if known, one `role`, a key of the
+    catalogue. Its trouble says what is wrong: twice the same learner, another role.
+    """
+    hashes: tuple[str, ...] = ()
+    try:
+        data = path.read_bytes()
+        hashes = (sha256(data).hexdigest(),)
+        people = _people(data)
+    except OSError as error:
+        return Input("cohort", trouble=f"{path}: {error.strerror}")
+    except (ValueError, csv.Error) as error:
+        return Input("cohort", (), hashes, False, f"{path}: {error}", path.name)
+    synthetic = is_synthetic([who for who, _ in people], str(path))
+    return Input("cohort", tuple(people), hashes, synthetic, "", path.name)
+
+
+def _people(data: bytes) -> list[tuple[str, str]]:
+    from securetrain import catalogue
+
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("expected UTF-8") from None
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    if "student" not in (rows.fieldnames or ()):
+        raise ValueError("expected a column `student`, and perhaps `role`")
+    found: dict[str, str] = {}
+    for row in rows:
+        who, role = (row["student"] or "").strip(), (row.get("role") or "").strip()
+        if not who or who in found:
+            raise ValueError(
+                f"line {rows.line_num}: {who!a:.40} is empty or stands twice"
+            )
+        if role and role not in catalogue.roles():
+            known = ", ".join(catalogue.roles())
+            raise ValueError(f"line {rows.line_num}: role {role!a:.40}, not of {known}")
+        found[who] = role
+    if not found:
+        raise ValueError("it names nobody")
+    return list(found.items())
+
+
+def is_synthetic(students: Sequence[str], where: str) -> bool:
+    """Say whether a program made these learners. Raises ValueError for a mixture."""
+    made = {student.startswith(SYNTHETIC) for student in students}
+    if len(made) > 1:
+        raise ValueError(
+            f"{where}: synthetic learners and real ones are mixed: give one kind"
+        )
+    return True in made

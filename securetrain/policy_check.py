@@ -1,0 +1,172 @@
+"""Does a repository keep its own rules? Its hooks, workflows, pins and exceptions.
+
+What is asked can be read off files: that a hook is configured as it must be, not that
+somebody installed it. So the same hooks run again in CI; `replay.py` does that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from hashlib import sha256
+from typing import Any
+
+from securetrain import checklist, plain_yaml, policies
+from securetrain.policies import CONFIG, RULES, Policy
+
+GATE = ".securetrain/policy.toml"  # without it `commit-gate` asks about less
+COMMIT = re.compile("[0-9a-f]{40}")
+RUNS = {"python", "system", "unsupported", "script"}  # languages that run the entry
+HELP = {"-h", "--help"}  # with it a command ends well and checks nothing
+
+
+def problems(policy: Policy, files: Mapping[str, bytes], today: date) -> list[str]:
+    """Return what in a repository does not keep a policy, `file: what` for each.
+
+    files: path -> content of every file of the next commit
+    """
+    found = [*_days(policy, today), *_pins(policy, files)]
+    hooks, wrong = configured(files.get(CONFIG))
+    found += wrong
+    runs = list(_runs(files)) if any(_ci(rule.checks) for rule in policy.rules) else []
+    for rule in policy.rules:
+        for check in rule.checks:
+            kind, _, name = check.partition(" ")
+            if kind == "hook":
+                why = _hook(hooks.get(name), name, policies.waived(policy, name))
+                if name == "commit-gate" and GATE not in files:
+                    why = why or f"without {GATE} it asks about no data and no model"
+            else:
+                ran = any(_is(line, name) for line in runs)
+                why = "" if ran else "no workflow runs it, in a line of its own"
+            if why:
+                found.append(f"{RULES}: {rule.id}: {check}: {why}")
+    return list(dict.fromkeys(found))
+
+
+def _ci(checks: tuple[str, ...]) -> bool:
+    return any(check.startswith("ci ") for check in checks)
+
+
+def _days(policy: Policy, today: date) -> Iterator[str]:
+    if today > policy.review:
+        yield f"{RULES}: the review was due on {policy.review}: {policy.owner} looks"
+    for waiver in policies.ended(policy, today):
+        what = f"{waiver.hook} leaves out {', '.join(waiver.paths)}"
+        days = f"from {waiver.granted} to {waiver.expires}"
+        yield f"{RULES}: an exception outside its days: {what} ({waiver.owner}, {days})"
+
+
+def _pins(policy: Policy, files: Mapping[str, bytes]) -> Iterator[str]:
+    for path, digest in policy.pinned.items():
+        if path not in files:
+            yield f"{path}: it is gone, and {RULES} pins it"
+        elif (now := sha256(files[path]).hexdigest()) != digest:
+            yield f"{path}: not as {RULES} pins it; it has {now}"
+
+
+# --- Hooks -------------------------------------------------------------------------
+
+
+def configured(content: bytes | None) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the hooks of a configuration, id -> settings, and what is wrong with all.
+
+    The settings of a hook have `rev` beside them where its repository has one.
+    """
+    if content is None:
+        return {}, [f"{CONFIG}: there is none"]
+    try:
+        documents = plain_yaml.read(content, CONFIG)
+    except plain_yaml.YamlError as error:
+        return {}, [str(error)]
+    tree = documents[0].data if len(documents) == 1 else None
+    if not isinstance(tree, dict) or not isinstance(tree.get("repos"), list):
+        return {}, [f"{CONFIG}: expected one document with `repos`"]
+    wrong = [
+        f"{CONFIG}: {key}: it holds for every hook; say it beside one"
+        for key in ("exclude", "files", "default_stages", "fail_fast")
+        if tree.get(key) not in (None, "", False, [])
+    ]
+    found: dict[str, dict[str, Any]] = {}
+    for repo in tree["repos"]:
+        hooks = repo.get("hooks") if isinstance(repo, dict) else None
+        for hook in hooks if isinstance(hooks, list) else []:
+            id = hook.get("id") if isinstance(hook, dict) else None
+            if not isinstance(id, str):
+                wrong.append(f"{CONFIG}: a hook without an id")
+            elif id in found:
+                wrong.append(f"{CONFIG}: hook '{id}' stands twice")
+            else:
+                found[id] = hook | {"repo": repo.get("repo"), "rev": repo.get("rev")}
+    return found, wrong
+
+
+def _hook(hook: dict[str, Any] | None, id: str, exclude: str) -> str:
+    """Return why a hook does not do what a rule asks of it, "" when it does."""
+    if hook is None:
+        return f"{CONFIG} does not have it"
+    if hook["repo"] != "local" and not COMMIT.fullmatch(str(hook["rev"])):
+        return f"rev {hook['rev']!r:.40}: expected a commit, 40 hex digits"
+    asked = checklist.hooks().get(id)
+    entry = str(hook.get("entry", asked)).split()
+    if asked and entry[:1] and entry[0].rpartition("/")[2] != "securetrain":
+        return f"entry {hook['entry']!r:.60}: expected {asked!r}"
+    if asked and entry[1:] != asked.split()[1:]:
+        return f"entry {hook['entry']!r:.60}: expected {asked!r}"
+    if asked and hook.get("language", "python") not in RUNS:
+        return f"language {hook['language']!r:.40}: it does not run the entry"
+    if HELP & set(map(str, hook.get("args") or [])):
+        return "args ask for help, and nothing is checked"
+    stages = hook.get("stages")
+    if stages and not {"pre-commit", "commit"} & set(stages):
+        return f"stages {stages}: it does not run before a commit"
+    if (hook.get("exclude") or "") != exclude:
+        return _excluded(hook.get("exclude"), exclude)
+    return ""
+
+
+def _excluded(is_so: Any, allowed: str) -> str:
+    if not allowed:
+        return f"exclude {is_so!r:.60}: no exception allows it"
+    return f"exclude {is_so!r:.60}: its exceptions allow {allowed!r} and no other"
+
+
+# --- CI ----------------------------------------------------------------------------
+
+
+def _runs(files: Mapping[str, bytes]) -> Iterator[str]:
+    """Yield each line that a workflow runs, wherever it cannot be passed over."""
+    for path in sorted(files):
+        if not re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml", path):
+            continue
+        try:
+            documents = plain_yaml.read(files[path], path)
+        except plain_yaml.YamlError:
+            continue  # the hook `workflows` says so
+        for document in documents:
+            yield from _lines(document.data)
+
+
+def _lines(workflow: Any) -> Iterator[str]:
+    jobs = workflow.get("jobs") if isinstance(workflow, dict) else None
+    for job in jobs.values() if isinstance(jobs, dict) else []:
+        if not _sure(job):
+            continue
+        steps = job.get("steps")
+        for step in steps if isinstance(steps, list) else []:
+            if _sure(step) and isinstance(step.get("run"), str):
+                yield from map(str.strip, step["run"].splitlines())
+
+
+def _is(line: str, command: str) -> bool:
+    """Say whether a line of a script is this command, its arguments, and no more."""
+    first, gap, rest = line.partition(" ")
+    line = first.rpartition("/")[2] + gap + rest
+    alone = not set("|;&#>") & set(line)
+    return alone and (line == command or line.startswith(f"{command} "))
+
+
+def _sure(part: Any) -> bool:
+    """Say whether a job or a step always runs, and fails when it fails."""
+    return isinstance(part, dict) and not {"if", "continue-on-error"} & part.keys()
