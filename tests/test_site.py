@@ -416,7 +416,6 @@ def test_every_module_stands_in_one_group_of_the_library():
     assert sorted(names) == sorted(known)
     of = {module.name: key for key, members in groups.items() for module in members}
     assert of["poisoning"] == "1" and of["plots"] == library.SEVERAL
-    assert of["cli"] == library.OTHER
 
 
 def test_a_docstring_is_read_as_it_was_meant():
