@@ -26,7 +26,7 @@ IMAGE = re.compile(r"<img\b[^>]*>")
 ALT = re.compile(r'\balt="[^"]*[^"\s][^"]*"')
 STYLE = re.compile(r"<style>.*?</style>", re.S)
 # What a lesson says of a lab whose copy lies outside the course's folder.
-OWN_COPY = re.compile(r"([^<>]+) \(/[^()<>]*/work/([\w.-]+/[\w.-]+)\.ipynb\)")
+OWN_COPY = re.compile(r"([^<>\"]{1,120}) \(/[^()<>]*/work/([\w.-]+/[\w.-]+)\.ipynb\)")
 FIGURES = "_static/figures"
 # Films and pictures inside HTML; small ones, such as captions, stay where they are.
 INSIDE = re.compile(r'"data:(?:image|video)/(\w+);base64,([\w+/=]{4000,})"')
@@ -152,15 +152,15 @@ class Pages:
         """Return HTML of a lesson with our own style sheet and links of the site."""
         if "st-front" in page:
             page = STYLE.sub("", page)
-        page = KEY.sub(r"\1…", OWN_COPY.sub(_lab_link, page))
-        page = self.links.html(page, unit.source)
         number = itertools.count()
 
         def outside(found: re.Match[str]) -> str:
             file = f"{name}-{next(number)}.{found[1]}"
             return f'"{self._file(unit, file, base64.b64decode(found[2]))}"'
 
-        return INSIDE.sub(outside, page)
+        page = INSIDE.sub(outside, self.links.html(page, unit.source))
+        page = OWN_COPY.sub(_lab_link, page)  # after: it is slow on long texts
+        return KEY.sub(r"\1…", page)
 
     def _widget(self, unit: Unit, name: str, model: dict[str, Any], said: str) -> str:
         """Return what stands in a widget's place.
@@ -198,4 +198,4 @@ def _lab_link(found: re.Match[str]) -> str:
     words, id = found.groups()
     if id not in {unit.id for unit in catalogue.units()}:
         return found[0]
-    return f'<a href="../../work/{id}.ipynb">{words}</a>'
+    return f'<a href="../../labs/{id}.html">{words}</a>'
