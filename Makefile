@@ -7,7 +7,7 @@ SETUP = @command -v $(PYTHON) >/dev/null || { echo "Set-up: $(PYTHON) is missing
 Install Python 3.11 (Debian, Ubuntu: sudo apt install python3.11 python3.11-venv)." \
 >&2; exit 1; }; $(PYTHON) .ci/setup.py
 
-.PHONY: help lab test bench labs clips lint house lock
+.PHONY: help lab test site bench labs clips lint house lock
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,10 @@ lab: ## open the course in the browser; the first time, install it
 test: ## run every test, as CI does; ARGS="-k name" picks some
 	$(SETUP) dev
 	$(BIN)/python -m pytest $(ARGS)
+
+site: ## make the course as web pages in build/site/, offline
+	$(SETUP) dev
+	$(BIN)/python docs/site/build.py
 
 bench: ## measure speed and memory on this machine, beside a peer's
 	$(SETUP) dev

@@ -210,10 +210,14 @@ def go_dark(page: Page) -> None:
     expect(dark).to_be_attached(timeout=30 * SECOND)
 
 
-def faults(page: Page, part: Locator, selector: str) -> list[str]:
-    """Return what axe finds serious or critical inside one of our parts."""
+def faults(page: Page, part: Locator, selector: str, preload: bool = True) -> list[str]:
+    """Return what axe finds serious or critical inside one of our parts.
+
+    preload: let axe fetch style sheets, which a page that is a file may not do
+    """
     part.first.scroll_into_view_if_needed()
-    found = Axe().run(page, context=selector).response["violations"]
+    options = {"preload": preload}
+    found = Axe().run(page, context=selector, options=options).response["violations"]
     return [
         f"{fault['id']}: {node['html']}"
         for fault in found

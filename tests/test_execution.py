@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from securetrain import claims, execution, notebooks
+from securetrain import claims, executed, execution, notebooks
 from securetrain.notebook_rules import is_check, source
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPLETE = notebooks.find(ROOT / "course", ROOT / "solutions")
 LABS = notebooks.find(ROOT / "labs")
+LESSONS = notebooks.find(ROOT / "course")
 LAB_CODE = [*LABS, *notebooks.find(ROOT / "solutions")]
 PROGRESS = re.compile(r".*(\d%\||it/s|s/it).*|\s*")  # what tqdm writes
 
@@ -27,11 +28,17 @@ def unit(path):
 
 @pytest.fixture(scope="session")
 def run_of(runs):
-    """Return a function that runs each notebook once a session, for the report too."""
+    """Return a function that runs each notebook once a session, for the report too.
+
+    A lesson that the site's build has executed, unchanged since, is not run again.
+    """
 
     @functools.cache
     def run(path):
-        done = execution.run(path, keep_going=path in LABS)
+        if path in LESSONS:
+            done = executed.run(path)
+        else:
+            done = execution.run(path, keep_going=path in LABS)
         runs.append(done)
         return done
 

@@ -90,6 +90,9 @@ def test_every_action_is_pinned_by_commit():
     uses = [use for path in workflows for use in ACTION.findall(path.read_text())]
     assert len(uses) >= 2
     for action, comment in uses:
+        if action.startswith("./"):  # of this commit, as the workflow that calls it
+            assert (ROOT / action).is_file(), f"{action}: not here"
+            continue
         assert re.search(r"@[0-9a-f]{40}$", action), f"{action}: not a commit"
         assert re.match(r"\s+# v\d", comment), f"{action}: which version is it?"
 
