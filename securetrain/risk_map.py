@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("risk_map.toml")
 FOLDER = "course/01-risk-map"  # where the lesson lies that shows the map
-LATER = "Comes later"
 COLUMNS = ["Threat", "What goes wrong", "What stops it", "Ids", "Units"]
 
 
@@ -29,7 +28,7 @@ COLUMNS = ["Threat", "What goes wrong", "What stops it", "Ids", "Units"]
 class Threat:
     """One thing that can go wrong.
 
-    topic: the folder of the units that teach it, in the catalogue now or later
+    topic: the folder of the units that teach it, in the catalogue
     harm: a key of `harms()`; title: a few plain words
     wrong, stops: one sentence each: what goes wrong, and what stops it
     ids: of `catalogue.threats()`, ATLAS techniques and mitigations, then OWASP
@@ -50,7 +49,7 @@ class Threat:
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """The units that teach it; () while its topic is not in the catalogue."""
+        """The units that teach it."""
         return tuple(u for u in catalogue.units() if u.topic == self.topic)
 
 
@@ -118,6 +117,8 @@ def _faults(threat: Threat) -> Iterator[str]:
     for id in threat.ids:
         if id not in catalogue.threats():
             yield f"id '{id}' is not in threats.toml."
+    if not threat.units:
+        yield f"its topic '{threat.topic}' has no unit in the catalogue."
     known = {id for unit in threat.units for id in (*unit.atlas, *unit.owasp)}
     if known and not known.intersection(threat.ids):
         yield f"none of its ids is one of {threat.topic} in the catalogue."
@@ -133,11 +134,6 @@ def names(threat: Threat, *kinds: str) -> list[str]:
     """
     known = catalogue.threats()
     return [f"{id} {known[id]}" for id in threat.ids if id.startswith(kinds)]
-
-
-def later(threat: Threat) -> str:
-    """Return what stands in place of units that are not in the catalogue yet."""
-    return f"{LATER}: {threat.topic.partition('-')[2].replace('-', ' ')}"
 
 
 def show() -> RiskMap:
@@ -164,7 +160,6 @@ def _data(threat: Threat) -> dict:
         "stops": threat.stops,
         "attack": names(threat, "AML.T", "ML"),
         "defence": names(threat, "AML.M"),
-        "later": "" if threat.units else later(threat),
         "roles": sorted({role for unit in threat.units for role in unit.roles}),
         "units": [_unit(unit) for unit in threat.units],
     }
@@ -196,7 +191,7 @@ def _row(threat: Threat) -> list[str]:
     words = (threat.title, threat.wrong, threat.stops)
     title, wrong, stops = map(pages.text, words)
     ids = f"<small>{'<br>'.join(named)}</small>"
-    return [title + harm, wrong, stops, ids, "<br>".join(links or [later(threat)])]
+    return [title + harm, wrong, stops, ids, "<br>".join(links)]
 
 
 def as_text() -> str:
@@ -211,6 +206,6 @@ def as_text() -> str:
                 f"    goes wrong: {threat.wrong}",
                 f"    stops it:   {threat.stops}",
                 f"    ids:        {', '.join(names(threat, 'AML', 'ML'))}",
-                f"    units:      {titles or later(threat)}",
+                f"    units:      {titles}",
             ]
     return "\n".join(lines[1:])

@@ -30,7 +30,6 @@ from securetrain import catalogue, risk_map, survey
 
 UNIT = catalogue.unit("01-risk-map/1-where-models-break")
 TAUGHT = next(threat for threat in risk_map.threats() if threat.units)
-LATER = next(threat for threat in risk_map.threats() if not threat.units)
 PARTS = (".st-map", ".st-survey")
 
 
@@ -120,13 +119,6 @@ def test_the_choice_shows_only_what_fits(page: Page, shown: Locator) -> None:
     assert not faults(page, shown.locator(".st-map"), ".st-map")
     chooser.select_option(label="every threat")
     expect(shown.locator(".st-threat:visible")).to_have_count(total)
-
-
-def test_a_topic_that_comes_later_has_no_link(shown: Locator) -> None:
-    shown.locator(".st-threat", has_text=LATER.title).click()
-    panel = shown.get_by_role("region", name="The chosen threat")
-    expect(panel).to_contain_text(risk_map.later(LATER))
-    expect(panel.get_by_role("link")).to_have_count(0)
 
 
 def test_the_survey_is_answered_by_keyboard_and_stored(

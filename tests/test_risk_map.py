@@ -14,14 +14,6 @@ from securetrain import catalogue, notebooks, paths, risk_map
 
 THREATS = risk_map.threats()
 TAUGHT = next(threat for threat in THREATS if threat.units)
-LATER = next(threat for threat in THREATS if threat.topic == "52-kpis")
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a topic's units out of the catalogue, as if they were still to come."""
-    units = tuple(u for u in catalogue.units() if u.topic != LATER.topic)
-    monkeypatch.setattr(catalogue, "units", lambda: units)
 
 
 class Page(HTMLParser):
@@ -117,31 +109,21 @@ def test_without_a_widget_the_map_is_tables_or_text() -> None:
                 assert unit.title in text
 
 
-def test_a_topic_that_comes_later_is_said_and_not_linked(later: None) -> None:
-    assert risk_map.later(LATER).startswith("Comes later: ")
+def test_every_link_leads_to_a_unit() -> None:
     page = Page(risk_map.as_html())
-    topics = {unit.topic for unit in catalogue.units()}
     assert page.links
     here = paths.root() / risk_map.FOLDER
     for link in page.links:
         target = (here / link).resolve().relative_to(paths.root())
-        assert target.parts[1] in topics
         assert (paths.root() / "labs" / Path(*target.parts[1:])).is_file() or (
             paths.root() / target
         ).is_file()
 
 
-def test_a_topic_is_linked_as_soon_as_the_catalogue_has_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    unit = replace(TAUGHT.units[0], id=f"{LATER.topic}/1-new", title="A new unit")
-    monkeypatch.setattr(catalogue, "units", lambda: (unit,))
-    assert f'href="../{LATER.topic}/1-new.ipynb">A new unit' in risk_map.as_html()
-    widget = risk_map.show()
-    data = {t["id"]: t for stage in widget.stages for t in stage["threats"]}
-    assert data[LATER.id]["later"] == ""
-    assert data[LATER.id]["units"][0]["path"] == f"course/{LATER.topic}/1-new.ipynb"
-    assert data[TAUGHT.id]["later"].startswith("Comes later")
+def test_a_threat_without_a_unit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    units = tuple(u for u in catalogue.units() if u.topic != TAUGHT.topic)
+    monkeypatch.setattr(catalogue, "units", lambda: units)
+    assert f"its topic '{TAUGHT.topic}' has no unit" in str(risk_map.problems())
 
 
 def test_a_lab_that_jupyterlab_does_not_reach_has_no_link(

@@ -46,7 +46,6 @@ function unitLink(unit) {
 }
 
 function units(threat) {
-  if (threat.later) return element("p", "st-quiet", threat.later);
   const list = element("ul", "st-links");
   list.setAttribute("role", "list");
   list.append(...threat.units.map(unitLink));
@@ -77,10 +76,8 @@ function fill(panel, stage, threat, harms) {
 function threatButton(threat, harms) {
   const button = element("button", "st-threat");
   button.type = "button";
-  const state = threat.later ? "comes later" : "in the course";
-  const spoken = element("span", "st-spoken", `, ${harms[threat.harm]}, ${state}`);
+  const spoken = element("span", "st-spoken", `, ${harms[threat.harm]}`);
   button.append(mark(threat.harm), element("span", "", threat.title), spoken);
-  button.classList.toggle("st-later", Boolean(threat.later));
   button.setAttribute("aria-pressed", "false");
   return button;
 }
@@ -173,7 +170,6 @@ function legend(harms) {
     entry.append(mark(key), words);
     list.append(entry);
   }
-  list.append(element("li", "st-legend-later", "Comes later"));
   return list;
 }
 
@@ -225,12 +221,10 @@ function render({ model, el }) {
   const { row, select, number } = chooser(model, id);
   const show = () => {
     const left = filter(select.value, columns);
-    const none = left.length ? "" : ": their units come later";
-    number.textContent = `${left.length} of ${entries.length} threats${none}`;
+    number.textContent = `${left.length} of ${entries.length} threats`;
     panel.hidden = !left.length;
     const pressed = left.some((e) => e.button.getAttribute("aria-pressed") === "true");
-    const first = left.find((entry) => !entry.threat.later) ?? left[0];
-    if (first && !pressed) choose(first, entries, panel, harms);
+    if (left.length && !pressed) choose(left[0], entries, panel, harms);
   };
   select.addEventListener("change", show);
   grid.addEventListener("keydown", (event) => move(event, columns));

@@ -157,12 +157,11 @@ def threat(this: Threat) -> str:
     """Return one threat of the map, for the page that holds the map."""
     units = "".join(f"<li>{anchor(unit)} ({unit.kind})</li>" for unit in this.units)
     ids = "".join(f"<li>{text(id)}</li>" for id in threats.names(this, "AML", "ML"))
-    where = f"<ul>{units}</ul>" if units else f"<p>{text(threats.later(this))}</p>"
     rows = {
         "Leads to": f"<p>{text(threats.harms()[this.harm])}</p>",
         "Goes wrong": f"<p>{text(this.wrong)}</p>",
         "Stops it": f"<p>{text(this.stops)}</p>",
-        "Learn it": where,
+        "Learn it": f"<ul>{units}</ul>",
         "Named": f"<ul>{ids}</ul>",
     }
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items())
