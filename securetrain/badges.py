@@ -89,8 +89,13 @@ def extract(data: bytes) -> str:
     if len(data) > LIMIT:
         raise Refused("file", f"more than {LIMIT // 1024} KiB: no badge of this course")
     found = ELEMENT.findall(data)
-    if len(found) != 1 or data.count(b"<openbadges:credential") != 1:
-        raise Refused("file", f"expected one credential in the picture: {len(found)}")
+    number = data.count(b"<openbadges:credential")
+    if number != 1:
+        why = f"no badge: the picture holds {number} credentials, expected one. A "
+        why += "screenshot or a re-saved picture loses it; ask for the original file"
+        raise Refused("file", why)
+    if len(found) != 1:
+        raise Refused("file", "no badge: the credential in it is not as we write it")
     return found[0].decode("ascii")
 
 

@@ -201,12 +201,17 @@ def read_private_key(path: Path) -> bytes:
 
 def read_public_key(path: Path) -> bytes:
     """Return a public key from its file; ValueError unless it is 64 hex digits."""
+    content = path.read_bytes()
     try:
-        key = bytes.fromhex(path.read_text("ascii"))
+        key = bytes.fromhex(content.decode("ascii"))
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise ValueError(f"{path}: expected 64 hex digits")
+        why = f"{path}: expected 64 hex digits"
+        if len(content) == 32:
+            why += "; this looks like a private key: give NAME.pub, and never pass "
+            why += "this file on"
+        raise ValueError(why)
     return key
 
 

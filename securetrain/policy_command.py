@@ -29,9 +29,13 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from securetrain import commits, policies, policy_check
 from securetrain.policies import CONFIG, RULES
+
+if TYPE_CHECKING:
+    from securetrain import atlas
 
 
 def init(options: argparse.Namespace) -> int:
@@ -59,9 +63,7 @@ def check(options: argparse.Namespace) -> int:
     """Hold what is staged to the rules."""
     files = commits.staged(options.repository).files
     if RULES not in files:
-        raise ValueError(
-            f"{RULES} is not in the next commit: `securetrain policy init`"
-        )
+        raise ValueError(_not_staged(options.repository / RULES))
     policy = policies.read(files[RULES])
     found = policy_check.problems(policy, files, _today())
     _print(found)
@@ -72,6 +74,15 @@ def check(options: argparse.Namespace) -> int:
     if policy.hooks and CONFIG in files and CONFIG not in policy.pinned:
         print(f"[pinned] lacks {CONFIG}; it has {sha256(files[CONFIG]).hexdigest()}")
     return int(bool(found))
+
+
+def _not_staged(path: Path) -> str:
+    """Return why there are no rules in the next commit, and what to do."""
+    if path.is_symlink():
+        return f"{path} is a link; expected a regular file"
+    if path.exists():
+        return f"{path} is there, but not staged as a regular file: `git add {RULES}`"
+    return f"{RULES} is not in the next commit: `securetrain policy init`"
 
 
 def _print(lines: Iterable[str]) -> None:
@@ -131,10 +142,16 @@ def _content(folder: Path | None, name: str) -> bytes:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Write the checklist as one page."""
+    """Write the checklist as one page; over another file only with --force."""
     from securetrain import checklist_page
 
-    options.html.write_text(checklist_page.page(), "utf-8")
+    text = checklist_page.page()
+    try:
+        with open(options.html, "w" if options.force else "x", encoding="utf-8") as f:
+            f.write(text)
+    except FileExistsError:
+        why = "is there already; choose another name, or --force to replace it"
+        raise ValueError(f"{options.html} {why}") from None
     print(f"{options.html}: the checklist on one page; nothing in it is fetched")
     return 0
 
@@ -143,8 +160,8 @@ def review(options: argparse.Namespace) -> int:
     """Say what changed between two versions of ATLAS; 1 while an id is undecided."""
     from securetrain import atlas
 
-    given = [p for p in (options.old, options.new) if p]
-    read = [atlas.read(path.read_bytes(), str(path)) for path in given]
+    given = [one for one in (options.old, options.new) if one]
+    read = [_version(one) for one in given]
     if len(given) == 1 or (not given and len(atlas.pinned()) < 2):
         raise ValueError(
             "expected two versions: --old and --new, or two that are pinned"
@@ -166,6 +183,21 @@ def review(options: argparse.Namespace) -> int:
         print(f"{what:8} {id:14} {name}\n{'':8} {verdict}: {why}")
     print(f"{waiting} wait for a decision in {atlas.DECISIONS.name}")
     return int(bool(waiting))
+
+
+def _version(given: str) -> atlas.Version:
+    """Return a pinned version by its number, or another from its file."""
+    from securetrain import atlas
+
+    known = {one.number: one for one in atlas.pinned()}
+    if given in known:
+        return known[given]
+    if not Path(given).exists():
+        there = " and ".join(known)
+        raise ValueError(
+            f"{given}: no pinned version; there are {there}, or give a file"
+        )
+    return atlas.read(Path(given).read_bytes(), given)
 
 
 def pin(options: argparse.Namespace) -> int:
@@ -213,9 +245,13 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(f"--{name}", type=Path, required=True)
     one = add("print", show, "the checklist as one page")
     one.add_argument("--html", type=Path, required=True, metavar="FILE")
+    one.add_argument("--force", action="store_true", help="replace a file")
+    either = "a pinned version, such as 5.3.0, or a file"
     one = add("review", review, "what changed between two versions of ATLAS")
-    one.add_argument("--old", type=Path, help="a pin; the last but one if left out")
-    one.add_argument("--new", type=Path, help="a pin; the newest if left out")
+    one.add_argument("--old", metavar="VERSION", help=either)
+    one.add_argument(
+        "--new", metavar="VERSION", help=f"{either}; without both, the two newest pins"
+    )
     one = add("pin", pin, "pin a downloaded version")
     one.add_argument("file", type=Path, metavar="ATLAS.yaml")
     one.add_argument("--to", type=Path, metavar="FOLDER")

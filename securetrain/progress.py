@@ -187,15 +187,24 @@ def events() -> list[dict]:
     return lines()[0]
 
 
+def read() -> bytes:
+    """Return the record as it lies there, b"" when there is none.
+
+    Raises OSError when it cannot be read.
+    """
+    try:
+        return file().read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def lines() -> tuple[list[dict], int]:
     """Return every event, oldest first, and how many lines are damaged.
 
     Each of them is a warning too, and so is a record that cannot be read.
     """
     try:
-        content = file().read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return [], 0
+        content = read().split(b"\n")
     except OSError as error:
         warnings.warn(
             f"Your record could not be read ({error}). Everything else works.",
@@ -238,8 +247,9 @@ def in_words(summary: Summary) -> str:
     if not (summary.started or summary.finished):
         parts = []
     if summary.answered:
+        questions = "question" if summary.answered == 1 else "questions"
         parts.append(
-            f"{summary.answered} questions answered, {summary.right} right, "
+            f"{summary.answered} {questions} answered, {summary.right} right, "
             f"{summary.first} at the first try"
         )
     if summary.checks:

@@ -12,14 +12,29 @@ from pathlib import Path
 
 from securetrain import catalogue, progress, records, role_paths
 
-WORDS = {
-    "started": "units that you opened",
-    "ran": "times that a lesson was run to its end",
-    "finished": "units that you finished",
-    "chose": "choices: your role, and what should change in a unit",
-    "answered": "answers to quiz questions, with what you chose",
-    "checked": "tries of a lab's or an exercise's check",
-    "rated": "ratings: how sure you are, and what you think of a unit",
+WORDS = {  # verb -> what one of them is, and several
+    "started": ("unit that you opened", "units that you opened"),
+    "ran": (
+        "time that a lesson was run to its end",
+        "times that a lesson was run to its end",
+    ),
+    "finished": ("unit that you finished", "units that you finished"),
+    "chose": (
+        "choice: your role, or what should change in a unit",
+        "choices: your role, and what should change in a unit",
+    ),
+    "answered": (
+        "answer to a quiz question, with what you chose",
+        "answers to quiz questions, with what you chose",
+    ),
+    "checked": (
+        "try of a lab's or an exercise's check",
+        "tries of a lab's or an exercise's check",
+    ),
+    "rated": (
+        "rating: how sure you are, or what you think of a unit",
+        "ratings: how sure you are, and what you think of a unit",
+    ),
 }
 
 
@@ -46,10 +61,15 @@ def _show() -> int:
 
 def _export(options: argparse.Namespace) -> int:
     """Write the record as one file, and say what that file contains."""
+    _check_place(options.to)
     events, damaged = _events()
-    learner = records.learner_id()
     role = options.role or role_paths.chosen(events)
-    data = records.make(events, learner, role, without=options.without)
+    data = records.make(events, "not-made-yet", role, without=options.without)
+    if not data["statements"]:
+        why = ": you keep all that it holds" if events else " yet"
+        why += f"; damaged lines: {damaged}" if damaged else ""
+        raise ValueError(f"nothing to export{why}")
+    learner = data["learner"] = records.learner_id()
     records.write(options.to, data)
     print(f"{options.to} now holds, as learner {learner}:")
     print(f"  your role: {role or 'not said'}")
@@ -62,8 +82,24 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_place(path: Path) -> None:
+    """Raise ValueError for a folder, or for a file in one that is not there."""
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a file name, and this is a folder")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent}: no such folder; make it first")
+
+
 def _events() -> tuple[list[dict], int]:
-    """Return the whole events of the record, and how many lines are damaged."""
+    """Return the whole events of the record, and how many lines are damaged.
+
+    Raises ValueError when the record cannot be read: it may hold much.
+    """
+    try:
+        progress.read()
+    except OSError as error:
+        why = f"your record cannot be read: {error.strerror}"
+        raise ValueError(f"{progress.file()}: {why}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # damaged lines are counted here
         lines, torn = progress.lines()
@@ -74,7 +110,11 @@ def _events() -> tuple[list[dict], int]:
 def _holds(events: list[dict]) -> list[str]:
     facts = [records.fact(event) for event in events]
     counts = Counter(fact.verb for fact in facts)
-    said = [f"{counts[verb]} {words}" for verb, words in WORDS.items() if counts[verb]]
+    said = [
+        f"{counts[verb]} {one if counts[verb] == 1 else many}"
+        for verb, (one, many) in WORDS.items()
+        if counts[verb]
+    ]
     if facts:
         times = sorted(fact.time for fact in facts)
         said.append(f"from {times[0]:%Y-%m-%d %H:%M} to {times[-1]:%Y-%m-%d %H:%M} UTC")

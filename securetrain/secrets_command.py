@@ -33,6 +33,10 @@ def scan(options: argparse.Namespace) -> int:
     for path in files:
         try:
             found = key_scanners.find(path.read_bytes())
+        except FileNotFoundError:
+            print(f"{path}: no such file", file=sys.stderr)
+            status = 2
+            continue
         except (OSError, key_scanners.Unread) as error:
             print(f"{path}: not scanned: {error}", file=sys.stderr)
             status = 2

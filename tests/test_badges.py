@@ -25,6 +25,7 @@ from securetrain import (
     badges,
     catalogue,
     cli,
+    manifests,
 )
 from securetrain.archives import Refused
 from securetrain.badge_awards import Holder, Judgement
@@ -654,6 +655,27 @@ def test_the_home_page_shows_what_the_pinned_key_vouches_for(shelf, badge):
     assert base64.b64decode(picture) == look(good).picture
     assert 'alt="Badge of Secure AI Training: Poisoned training data' in page
     assert "A school<br>5 January 2026" in page
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_picture_without_its_credential_is_no_badge(badge, number):
+    start, end = badge.index(b"<openbadges"), badge.index(b"</openbadges:credential>")
+    part = badge[start : end + len(b"</openbadges:credential>")]
+    picture = badge.replace(part, part * number)
+    says = f"no badge: the picture holds {number} credentials, expected one. A screen"
+    with pytest.raises(Refused, match=says):
+        badges.verify(picture, [PUBLIC])
+
+
+def test_a_private_key_given_for_a_public_one_is_said(tmp_path):
+    secret, known = manifests.write_new_key(tmp_path / "issuer")
+    assert len(manifests.read_public_key(known)) == 32
+    with pytest.raises(ValueError, match=r"a private key: give NAME\.pub, and never"):
+        manifests.read_public_key(secret)
+    other = tmp_path / "other"
+    other.write_bytes(bytes(31))
+    with pytest.raises(ValueError, match="other: expected 64 hex digits$"):
+        manifests.read_public_key(other)
 
 
 def test_the_home_page_names_what_it_does_not_accept(shelf, badge):

@@ -67,6 +67,8 @@ def course(tmp_path_factory):
         (commands / name).write_text(f"#!/bin/sh\n{script}")
         (commands / name).chmod(0o755)
     (here / "train.py").write_text("print('no key here')\n")
+    for words in (["init", "-q"], ["add", "train.py"]):
+        subprocess.run(["git", "-C", here, *words], check=True)
     badge(here / "work" / "badges")
     for end in ("issuer.pub", f"{TOPIC}.svg"):
         shutil.copy(here / "work" / "badges" / end, here)

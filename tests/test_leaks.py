@@ -184,6 +184,7 @@ def test_the_command_says_where_and_never_what(tmp_path, capsys):
     assert main(["secrets", "scan", str(tmp_path)]) == 2
     assert "0 files scanned" in capsys.readouterr().out
     assert main(["secrets", "scan", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'none'}: no such file\n"
     (tmp_path / "model.pt").unlink()
     assert main(["secrets", "scan", str(tmp_path)]) == 2  # nothing was read
 

@@ -46,6 +46,8 @@ def test_check_wants_rules_that_are_staged(tmp_path, capsys):
     with pytest.raises(ValueError, match="is not in the next commit"):
         run("check", "--repository", tmp_path)
     run("init", "--owner", "Ada", "--repository", tmp_path)
+    with pytest.raises(ValueError, match=f"there, but not staged.*`git add {RULES}`"):
+        run("check", "--repository", tmp_path)
     subprocess.run(["git", "-C", tmp_path, "add", "--all"], check=True)
     assert run("check", "--repository", tmp_path) == 1
     said = capsys.readouterr()
@@ -56,6 +58,28 @@ def test_check_wants_rules_that_are_staged(tmp_path, capsys):
     assert run("check", "--repository", tmp_path) == 1
     digest = sha256(b"repos: []\n").hexdigest()
     assert f"[pinned] lacks {CONFIG}; it has {digest}" in capsys.readouterr().out
+
+
+def test_rules_that_are_a_link_are_not_read(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / RULES).parent.mkdir()
+    (tmp_path / RULES).symlink_to("elsewhere.toml")
+    for staged in (False, True):
+        with pytest.raises(ValueError, match="is a link; expected a regular file"):
+            run("check", "--repository", tmp_path)
+        if not staged:
+            subprocess.run(["git", "-C", tmp_path, "add", "--all"], check=True)
+
+
+def test_the_printed_page_replaces_no_file_unasked(tmp_path, capsys):
+    page = tmp_path / "list.html"
+    assert run("print", "--html", page) == 0
+    page.write_text("mine")
+    with pytest.raises(ValueError, match="is there already.*--force"):
+        run("print", "--html", page)
+    assert page.read_text() == "mine"
+    assert run("print", "--html", page, "--force") == 0
+    assert "<html" in page.read_text("utf-8")
 
 
 # Commits made again
@@ -273,6 +297,20 @@ def test_an_undecided_id_ends_the_review_with_1(tmp_path, capsys):
     assert "1 wait for a decision" in said
     with pytest.raises(ValueError, match="expected two versions"):
         run("review", "--new", newer)
+
+
+def test_a_version_is_named_by_its_number(tmp_path, monkeypatch, capsys):
+    assert run("review", "--old", "5.3.0", "--new", "5.6.0") == 0
+    assert "ATLAS 5.3.0 to 5.6.0: 22 new" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="5.6.0 is not newer than 5.6.0"):
+        run("review", "--old", "5.6.0", "--new", "5.6.0")
+    says = "^5.9.9: no pinned version; there are 5.3.0 and 5.6.0, or give a file$"
+    for words in (("--old", "5.9.9"), ("--old", "5.3.0", "--new", "5.9.9")):
+        with pytest.raises(ValueError, match=says):
+            run("review", *words)
+    monkeypatch.chdir(tmp_path)  # a file of that name is not the pin
+    Path("5.6.0").write_text("not TOML")
+    assert run("review", "--old", "5.3.0", "--new", "5.6.0") == 0
 
 
 def test_a_version_is_pinned_once(tmp_path, capsys):

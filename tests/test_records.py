@@ -136,13 +136,67 @@ def test_damaged_lines_are_left_out_counted_and_not_lost(
     assert cli.main(["progress"]) == 0
     said = capsys.readouterr().out
     assert "4 lines are damaged" in said
-    assert "One sticker: finished, 1 questions answered, 0 right" in said
+    assert "One sticker: finished, 1 question answered, 0 right" in said
 
 
 def test_a_record_that_holds_nothing_says_so(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["progress", "show"]) == 0
     said = capsys.readouterr().out
     assert "It holds nothing yet" in said and "sent nowhere" in said
+
+
+@pytest.mark.parametrize("words", [["show"], ["export", "--to", "me.json"]])
+def test_a_record_that_cannot_be_read_is_said_and_not_exported(
+    tmp_path: Path, monkeypatch, work: Path, capsys, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (work / "progress.jsonl").mkdir(parents=True)
+    assert cli.main(["progress", *words]) == 2
+    said = capsys.readouterr()
+    assert "progress.jsonl: your record cannot be read: Is a directory" in said.err
+    assert said.out == "" and [path.name for path in tmp_path.iterdir()] == ["work"]
+    assert not (work / "learner-id").exists()
+
+
+def test_without_an_event_there_is_nothing_to_export(
+    tmp_path: Path, work: Path, capsys
+) -> None:
+    to = tmp_path / "me.json"
+    words = ["progress", "export", "--to", str(to)]
+    assert cli.main(words) == 2
+    assert "nothing to export yet" in capsys.readouterr().err
+    progress.record("answered", LESSON, part="q", success=True)
+    assert cli.main([*words, "--without", "answers"]) == 2
+    assert "nothing to export: you keep all" in capsys.readouterr().err
+    progress.file().write_text("[[[\n")
+    assert cli.main(words) == 2
+    assert "nothing to export yet; damaged lines: 1" in capsys.readouterr().err
+    assert not to.exists() and not (work / "learner-id").exists()
+
+
+def test_an_export_makes_no_folder_and_wants_a_files_name(
+    tmp_path: Path, monkeypatch, work: Path, capsys
+) -> None:
+    fill()
+    monkeypatch.chdir(tmp_path)
+    says = {".": "expected a file name", "work": "expected a file name"}
+    says |= {"nodir/me.json": "nodir: no such folder"}
+    for to, why in says.items():
+        assert cli.main(["progress", "export", "--to", to]) == 2
+        assert why in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+    assert [path.name for path in work.iterdir()] == ["progress.jsonl"]
+    assert cli.main(["progress", "export", "--to", "me.json"]) == 0
+
+
+def test_one_is_one(capsys: pytest.CaptureFixture) -> None:
+    fill()
+    progress.record("started", LAB)
+    assert cli.main(["progress", "show"]) == 0
+    said = capsys.readouterr().out
+    assert "  2 units that you opened\n" in said
+    assert "  1 unit that you finished\n" in said
+    assert "  1 answer to a quiz question, with what you chose\n" in said
 
 
 def test_a_full_disk_leaves_no_half_export(tmp_path: Path) -> None:
@@ -156,6 +210,7 @@ def test_a_full_disk_leaves_no_half_export(tmp_path: Path) -> None:
         "sys.exit(cli.main(['progress', 'export', '--to', sys.argv[1]]))\n"
     )
     folder = tmp_path / "full"
+    folder.mkdir()
     command = [sys.executable, "-c", code, folder / "me.json"]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 2 and "progress" in ran.stderr

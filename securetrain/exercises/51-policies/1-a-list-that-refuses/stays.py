@@ -52,6 +52,14 @@ def check(stays):
     )
     short = waiver(paths=[f"new/{name}"])
     one(False, "A file of the same name in another folder is another.", short)
+    base = name.partition("/")[2]
+    for place in ("weights", "weights/"):
+        inside = waiver(paths=[place])
+        one(False, "A folder excuses no file in it: exceptions name files.", inside)
+    end = waiver(paths=[base])
+    one(False, "A file whose name only ends alike is another.", end)
+    capital = waiver(paths=[f"Weights/{base}"])
+    one(False, "Small and capital letters differ: it is another file.", capital)
     pattern = waiver(paths=["weights/*"])
     one(False, "A path is no pattern: exceptions name whole files.", pattern)
 
@@ -66,6 +74,27 @@ def check(stays):
     one(True, "An exception that has ended takes nothing from one that has not.", *two)
     pair = waiver(paths=["a.pt"]), waiver(hook=other)
     one(False, "One exception has the hook, another the file: none has both.", *pair)
+
+    long = {"hook": "secrets-history", "path": name}
+    says = "A hook whose name only begins alike is another."
+    one(False, says, waiver(hook="secrets"), finding=long)
+    brief = {"hook": "secrets", "path": name}
+    says = "A hook whose name is only a part of the other's is another."
+    one(False, says, waiver(hook="secrets-history"), finding=brief)
+    for owner, approved in (("ann lee", "ann"), ("ann", "ann lee")):
+        people = waiver(owner=owner, approved=approved)
+        one(True, "Two names that share a part are two people.", people)
+    one(False, "Nobody approved it.", waiver(approved=""))
+
+    second = {"hook": hook, "path": "b.pt"}
+    both = waiver(), waiver(paths=["b.pt"])
+    for finding in (found, second):
+        says = "Two exceptions of one hook both count."
+        one(True, says, *both, finding=finding)
+    says = "Two findings side by side, each excused."
+    expect([], says, [found, second], *both)
+    says = "No finding uses an exception up: it excuses the next one, too."
+    expect([], says, [found, found], waiver())
 
     rest = [{"hook": other, "path": name}, {"hook": hook, "path": "b.pt"}]
     says = "What is not excused stays, each finding by itself and in order."

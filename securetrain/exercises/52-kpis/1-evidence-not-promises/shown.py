@@ -34,6 +34,8 @@ def check(shown):
     big = rng.randrange(8, 30)
     expect("No group is small, so all are shown.", [7, big, 12], [7, big, 12])
     expect("Five is not fewer than five.", [5, 5, big], [5, 5, big])
+    for size in (5, 7, big):
+        expect("A group alone that is large enough is shown.", [size], [size])
     expect("A small group alone is not shown.", [rng.randrange(1, 5)], [])
     expect("Without groups there is nothing to show.", [], [])
     small = rng.randrange(1, 5)
@@ -46,6 +48,8 @@ def check(shown):
     says = "Two hidden groups may still be fewer than five people together."
     expect(says, [1, 2, 6, big], [big])
     expect(says, [1, 1, 1, 6, big], [big])
+    says = "However many small groups there are, count their people."
+    expect(says, [1, 1, 1, 1, 9, 12], [12])
     says = "Hide the smallest of the others, and only as many as needed."
     expect(says, [3, 9, 7, 40, 8], [9, 40, 8])
     for _ in range(40):
