@@ -287,6 +287,10 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     options.period = Quarter.parse(options.period)
     if not 0 < options.passing <= 1:
         parser.error(f"--passing {options.passing}: expected a share, above 0 to 1")
+    labs = sorted({unit.topic for unit in catalogue.units() if unit.kind == "lab"})
+    if strange := sorted(set(options.lab) - set(labs)):
+        known = ", ".join(labs)
+        parser.error(f"--lab {strange[0]!a:.40} is no lab. There are: {known}")
     return options
 
 

@@ -100,7 +100,7 @@ def _around(
 def _state(grade: Grade | None, passing: float) -> str:
     if grade is None or (grade.score is None and not grade.undecided):
         return "missing"
-    if grade.score is not None and grade.score >= passing * grade.points:
+    if grade.score is not None and catalogue.passed(grade.score, grade.points, passing):
         return "passed"
     return "undecided" if grade.undecided else "failed"
 

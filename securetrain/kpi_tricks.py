@@ -40,7 +40,7 @@ def promises(cohort: Cohort, quarter: Quarter) -> dict[str, float]:
     labs: dict[str, list[bool]] = {}
     for one in cohort.grades:
         labs.setdefault(one.lab, []).append(
-            (one.score or 0) >= catalogue.PASSED * one.points
+            catalogue.passed(one.score or 0, one.points)
         )
     events = [
         event

@@ -11,6 +11,8 @@ from itertools import combinations
 
 import pytest
 
+from graders import badge
+from graders.lms import Standing
 from securetrain import (
     audit_log,
     catalogue,
@@ -190,6 +192,26 @@ def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
     grades[2] = replace(grades[2], undecided=False)
     found = kpi_learners.completion(given("gradebook", *grades), cohort=cohort(10))
     assert found.status == MISSED
+
+
+@pytest.mark.parametrize(
+    ("score", "points", "passing"),
+    [(2.4, 3.0, 0.8), (14.0, 20.0, 0.7), (3.3, 6.0, 0.55)],
+)
+def test_the_page_passes_whom_a_badge_passes(score, points, passing):
+    grades = [Grade(f"s{n}", "41-artifacts", score, points) for n in range(5)]
+    found = kpi_learners.completion(
+        given("gradebook", *grades), cohort=cohort(5), passing=passing
+    )
+    standing = Standing("s0", score)
+    assert (found.value == 100) == (badge.judge(standing, points, passing) == "passed")
+    assert found.value == 100
+    less = [replace(one, score=score - 0.01) for one in grades]
+    found = kpi_learners.completion(
+        given("gradebook", *less), cohort=cohort(5), passing=passing
+    )
+    assert found.value == 0
+    assert not catalogue.passed(0, 0)
 
 
 def test_a_role_is_assigned_the_labs_of_its_path_alone():

@@ -215,9 +215,12 @@ def test_a_gradebook_with_both_kinds_of_learners_is_refused(copy):
         (["--period", "2026Q9", "--html", "x"], "expected a quarter"),
         (["--period", Q4, "--html", "x", "--passing", "60"], "--passing"),
         (["--period", Q4], "--html FILE, --csv FILE"),
+        (["--period", Q4, "--html", "x", "--lab", "13-posioning"],
+         "'13-posioning' is no lab. There are: 11-provenance, "),
+        (["--period", Q4, "--html", "x", "--lab", "01-risk-map"], "is no lab"),
         (["--html", "x"], "--period"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_command_line_is_said(words, says, capsys):
     try:
         command.main(words)
