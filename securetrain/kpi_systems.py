@@ -145,7 +145,8 @@ def releases(
 ) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
     """Return a quarter's requests to deploy a model, by release: name and manifest.
 
-    Asking again makes no new release; what came without a manifest is one of its own.
+    Asking again makes no new release. What came without a manifest cannot be told
+    apart: all such requests for one name are one.
     """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for line in lines:
@@ -153,9 +154,7 @@ def releases(
         when = datetime.fromisoformat(line["time"])
         if event.get("kind") == "software" or not quarter.holds(when):
             continue
-        unsigned = event["manifest"] == UNSIGNED
-        own = f"line {line['number']}" if unsigned else event["manifest"]
-        found.setdefault((event["name"], own), []).append(event)
+        found.setdefault((event["name"], event["manifest"]), []).append(event)
     return found
 
 
@@ -168,7 +167,8 @@ def integrity(log: Input, quarter: Quarter) -> Figure:
     """Return the share of a quarter's releases that failed a check of integrity.
 
     log: items are the lines of `audit_log.events`. Counted are releases, not requests:
-    neither a loop of honest requests nor one of refused ones moves the share.
+    a loop that asks for the same again, or without a manifest, does not move the share.
+    A new manifest each time does.
     """
     empty = blank("integrity", quarter, log)
     if empty.notes:
@@ -191,6 +191,13 @@ def integrity(log: Input, quarter: Quarter) -> Figure:
     notes += [f"{len(passed)} of them were deployed, too, when they were whole"] * bool(
         passed
     )
+    bare = [events for (_, manifest), events in found.items() if manifest == UNSIGNED]
+    if bare:
+        many = sum(map(len, bare))
+        notes.append(
+            f"{many} requests without a manifest: one release for each name, "
+            f"{len(bare)} in all"
+        )
     notes += doubt(interval, INTEGRITY)
     past = {str(q): _failing(log.items, q) for q in quarter.before(QUARTERS)}
     requests = sum(map(len, found.values()))

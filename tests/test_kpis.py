@@ -356,11 +356,28 @@ def test_integrity_counts_releases_not_requests(tmp_path):
 def test_what_counts_as_a_failure_of_integrity(tmp_path):
     late, old = decision("a", "time"), decision("b", "version floor")
     code = decision("s", "files", kind="software")
-    unsigned = [decision("", "signature")] * 2  # two models, as far as we know
+    unsigned = [decision("", "signature")] * 2  # nothing tells one from the other
     events = [late, old, code, *unsigned, decision("c"), decision("c", "registry")]
     found = kpi_systems.integrity(log(tmp_path, *events)[0], Q4)
-    assert found.n == "3 of 5 releases, 6 requests"
+    assert found.n == "2 of 4 releases, 6 requests"
     assert any("1 of them were deployed" in note for note in found.notes)
+
+
+def test_a_loop_of_requests_without_a_manifest_counts_once(tmp_path):
+    honest = [decision(f"{n}") for n in range(199)]
+    values = []
+    for often in (1, 1000):
+        loop = [decision("", "signature")] * often
+        found = kpi_systems.integrity(log(tmp_path, *honest, *loop)[0], Q4)
+        values.append(found.value)
+        assert f"{often} requests without a manifest" in str(found.notes)
+        assert f"1 of 200 releases, {199 + often} requests" == found.n
+    assert values == [0.5, 0.5] and found.status == MET
+    two = [*loop, decision("", "signature", name="words")]
+    found = kpi_systems.integrity(log(tmp_path, *honest, *two)[0], Q4)
+    assert found.n.startswith("2 of 201 releases")
+    found = kpi_systems.integrity(log(tmp_path, *honest)[0], Q4)
+    assert "without a manifest" not in str(found.notes)
 
 
 def test_a_quarter_without_requests_is_not_known(tmp_path):
