@@ -307,6 +307,28 @@ def test_nobody_looked_is_not_zero_missed():
     assert kpi_systems.missed(given("d", *EACH[:1]), Q4, early).status == MET
 
 
+def test_a_month_without_planted_poison_was_not_looked_at():
+    other = drill("2026-11", finding("a", "leaked-secret"))
+    found = kpi_systems.missed(given("d", EACH[0], other, EACH[2]), Q4, END)
+    assert (found.value, found.status) == (0, UNKNOWN)
+    assert "no poison was planted in 2026-11: nobody looked for it" in found.notes
+    assert not any("no drill" in note for note in found.notes)
+    poison = drill("2026-11", finding("a"), team="blue")
+    found = kpi_systems.missed(given("d", *EACH[::2], other, poison), Q4, END)
+    assert found.status == MET
+    lost = drill("2026-12", finding("a", **UNSEEN))
+    found = kpi_systems.missed(given("d", EACH[0], other, lost), Q4, END)
+    assert (found.value, found.status) == (1, MISSED)
+
+
+def test_what_takes_faults_of_one_drill_as_independent_says_so():
+    assert "too narrow" in str(kpi_systems.missed(given("d", *EACH), Q4, END).notes)
+    six = drill("2026-10", *(finding(f"{n}") for n in range(6)))
+    assert "too narrow" in str(kpi_systems.response(given("d", six), Q4).notes)
+    five = replace(six, findings=six.findings[:5])  # of which there is no interval
+    assert "too narrow" not in str(kpi_systems.response(given("d", five), Q4).notes)
+
+
 def test_a_drill_again_does_not_repair_the_first():
     first = drill("2026-11", finding("a", **UNSEEN), day=10)
     again = drill("2026-11", finding("a"), day=20)
@@ -571,6 +593,15 @@ def test_the_synthetic_cohort_is_read_back_as_it_was_drawn(made):
     assert [one.trouble for one in evidence.inputs] == [""] * 5
     assert all(one.value is not None and one.sources for one in figures)
     assert kpi_cohort.draw(0, Q4) == drawn != kpi_cohort.draw(1, Q4)
+
+
+@pytest.mark.parametrize("leave", [0.0, 0.25, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("skill", [0.7, 1.0])
+def test_as_many_leave_as_the_truth_says(leave, skill):
+    truth = kpi_cohort.Truth(200, skill, leave=leave, releases=1, past=0)
+    drawn = kpi_cohort.draw(0, Q4, truth)
+    left = sum(not one.pairs for one in drawn.learners)
+    assert left == pytest.approx(200 * leave, abs=20 * (leave not in (0, 1)))
 
 
 def test_everything_synthetic_says_so(made):
