@@ -7,7 +7,7 @@ learners exported. Nobody is named, and no group of fewer than five is shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import mean
@@ -134,19 +134,20 @@ def _completed(
     status = MISSED if high < COMPLETION else UNKNOWN
     if fixed and low >= COMPLETION:
         status = MET
-    interval = kpi_numbers.wilson(low * learners, learners)
-    notes += doubt(interval, COMPLETION)
-    shown = (
-        percent(low, COMPLETION) if fixed else f"at most {percent(high, COMPLETION)}"
-    )
+    shown = f"at most {percent(high, COMPLETION)}"
+    says, band = "no 95 % interval without a list of the cohort", None
+    if fixed:
+        shown = percent(low, COMPLETION)
+        interval = kpi_numbers.wilson(low * learners, learners)
+        says, band = f"{spread(interval)}, each learner as one", scaled(interval)
+        notes += doubt(interval, COMPLETION)
     tables = [_groups("Lab", states, lambda key: key[1])]
     if any(roles.values()):
         tables.append(_groups("Path", states, lambda key: _path(roles[key[0]])))
     return replace(
         empty, value=100 * low if fixed else None, shown=shown,
         status=status, n=f"{learners} learners, {len(states)} labs assigned",
-        interval=spread(interval) + ", each learner as one", band=scaled(interval),
-        notes=tuple(notes),
+        interval=says, band=band, notes=tuple(notes),
         tables=tuple(tables),
     )  # fmt: skip
 
@@ -196,25 +197,39 @@ class Learner:
 
 
 def learner(facts: Sequence[Fact]) -> Learner:
-    """Return what a record's facts say, oldest first. The last rating counts.
+    """Return what a record's facts say.
 
+    The last rating counts, but none "before" that came after one "after": whoever runs
+    the first notebook again has taken the course.
     Raises ValueError for a rating that is not 1 to 5.
     """
-    ratings: dict[str, dict[str, int]] = {when: {} for when in survey.WHEN}
+    ordered = sorted(facts, key=lambda one: one.time)
     tries: dict[tuple[str, str], bool] = {}
-    known, rated = {item.id for item in survey.items()}, None
+    for one in ordered:
+        if one.verb == "answered":
+            tries.setdefault((one.unit, one.part), one.success is True)
+    ratings = list(_ratings(ordered))
+    ended = [time for when, _, _, time in ratings if when == "after"]
+    after = {item: value for when, item, value, _ in ratings if when == "after"}
+    before = {
+        item: value
+        for when, item, value, time in ratings
+        if when == "before" and (not ended or time < ended[0])
+    }
+    pairs = tuple((before[item], after[item]) for item in before if item in after)
+    rated = ended[-1] if ended else None
+    return Learner(pairs, rated, len(tries), sum(tries.values()))
+
+
+def _ratings(facts: Sequence[Fact]) -> Iterator[tuple[str, str, int, datetime]]:
+    """Yield when it was asked, the item, the answer and its time."""
+    known = {item.id for item in survey.items()}
     for one in facts:
         asked, _, rest = one.part.partition("/")
         when, _, item = rest.partition("/")
-        if one.verb == "answered":
-            tries.setdefault((one.unit, one.part), one.success is True)
-        elif one.verb == survey.VERB and asked == "confidence" and item in known:
-            if when in ratings:
-                ratings[when][item] = _rating(one.rating)
-            rated = one.time if when == "after" else rated
-    before, after = ratings["before"], ratings["after"]
-    pairs = tuple((before[item], after[item]) for item in before if item in after)
-    return Learner(pairs, rated, len(tries), sum(tries.values()))
+        ours = one.verb == survey.VERB and asked == "confidence" and item in known
+        if ours and when in survey.WHEN:
+            yield when, item, _rating(one.rating), one.time
 
 
 def _rating(value: float | None) -> int:

@@ -177,6 +177,8 @@ def test_completion_keeps_who_never_handed_in():
     alone = kpi_learners.completion(grades)
     assert (alone.value, alone.shown) == (None, "at most 100 %")
     assert alone.status == UNKNOWN and "no list" in str(alone.notes)
+    assert alone.band is None and "no 95 % interval" in alone.interval
+    assert "the interval holds" not in str(alone.notes)
 
 
 def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
@@ -447,7 +449,8 @@ def test_a_damaged_log_gives_no_number(tmp_path, change, says):
 # What learners say
 
 
-def rated(when, value, item="leaked-key", day="2026-12-01"):
+def rated(when, value, item="leaked-key", day=""):
+    day = day or {"before": "2026-09-01", "after": "2026-12-01"}[when]
     at = datetime.fromisoformat(f"{day}T10:00:00+00:00")
     score = {"raw": value, "min": 1, "max": 5}
     target = f"01-risk-map/1-where-models-break#confidence/{when}/{item}"
@@ -473,6 +476,18 @@ def test_a_learner_is_paired_item_by_item_and_the_last_answer_counts():
     assert found.pairs == ((2, 4),) and (found.answered, found.first) == (2, 1)
     with pytest.raises(ValueError, match="expected 1 to 5"):
         learner([rated("after", 4.5)])
+
+
+def test_a_rating_before_counts_only_before_the_course():
+    early = [rated("before", 1, day="2026-10-01"), rated("before", 2, day="2026-10-02")]
+    after = [rated("after", 4)]
+    after.append(rated("after", 5, "first-hour", day="2026-12-02"))
+    again = [rated("before", 5, day="2026-12-01"), rated("before", 5, day="2026-12-05")]
+    again.append(rated("before", 5, "first-hour", day="2026-12-05"))
+    assert learner([*early, *after, *again]).pairs == ((2, 4),)
+    assert learner([*again, *after, *early]).pairs == ((2, 4),), "times, not places"
+    assert learner([*after, *again]).pairs == ()
+    assert learner([*early, *after, *again, rated("after", 3)]).pairs == ((2, 3),)
 
 
 def survey_of(*pairs, day="2026-12-01"):
