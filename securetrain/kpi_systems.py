@@ -105,8 +105,14 @@ def _count(poisons: Sequence[bool]) -> float | None:
 
 
 def minutes(seconds: float) -> str:
-    """Return a time for people; NEVER is never."""
-    return "never" if seconds == NEVER else f"{seconds / 60:.0f} min"
+    """Return a time for people; NEVER is never, and more than the goal is no goal."""
+    if seconds == NEVER:
+        return "never"
+    for digits in range(3):
+        text = f"{seconds / 60:.{digits}f}"
+        if seconds <= CONTAIN_S or 60 * float(text) > CONTAIN_S:
+            break
+    return f"{text} min"
 
 
 def response(debriefs: Input, quarter: Quarter) -> Figure:

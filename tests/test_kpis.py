@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from dataclasses import replace
@@ -132,7 +134,8 @@ def test_groups_that_share_people_are_counted_by_person():
     ("share", "goal", "says"),
     [(0.8986, 0.9, "89.9 %"), (0.89996, 0.9, "89.996 %"), (0.9, 0.9, "90 %"),
      (0.0099, 0.01, "0.99 %"), (0.999, None, "99.9 %"), (0.5, None, "50 %"),
-     (0.0, None, "0 %"), (-0.05, None, "\u22125 %"), (1.0, 0.9, "100 %")],
+     (0.00999999, 0.01, "0.999999 %"), (0.0, None, "0 %"),
+     (-0.05, None, "\u22125 %"), (1.0, 0.9, "100 %")],
 )  # fmt: skip
 def test_rounding_never_meets_a_goal(share, goal, says):
     assert percent(share, goal) == says
@@ -726,6 +729,34 @@ def test_no_text_of_a_page_is_markup_and_no_cell_a_formula():
     assert "<script" not in kpi_page.page([figure], [], Q4, END)
     table = kpi_page.table([figure])
     assert ",'=1+1<script>," in table and ",=1" not in table
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(0.04, "0.04"), (1.04, "1.04"), (100 * 0.0104, "1.04"), (100 / 3, "33.333333"),
+     (90.0, "90"), (0.0, "0"), (-5.25, "-5.25"), (-0.0000001, "0"),
+     (8.99996, "8.99996"), (12345678.5, "12345678.5"), (-0.0, "0")],
+)  # fmt: skip
+def test_the_table_and_the_drawing_say_what_the_page_says(value, says):
+    figure = kpis.figures(kpis.Evidence(), Q4, END)[2]
+    trend = {"2026Q3": 0.0, "2026Q4": value}
+    shown = percent(value / 100, 0.01)
+    figure = replace(figure, value=value, shown=shown, trend=trend)
+    (row,) = csv.DictReader(io.StringIO(kpi_page.table([figure])))
+    assert row["current"] == says and row["target"] == "1"
+    words = figure.shown.replace(" ", "\u00a0")
+    assert f"2026Q4 {words}" in kpi_page.sparkline(figure)
+    counted = replace(figure, unit="poisonings")
+    assert f"2026Q4 {says}" in kpi_page.sparkline(counted)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(3600, "60 min"), (3590, "60 min"), (3610, "60.2 min"), (3600.5, "60.01 min"),
+     (90, "2 min"), (math.inf, "never")],
+)  # fmt: skip
+def test_no_time_over_the_goal_is_shown_as_the_goal(seconds, says):
+    assert kpi_systems.minutes(seconds) == says
 
 
 def test_a_hash_of_several_files_is_that_of_their_sorted_hashes():
