@@ -24,12 +24,12 @@ from securetrain import (
     progress,
     quiz,
     records,
-    role_paths,
     survey,
 )
 from securetrain.debriefs import Debrief, Finding
+from securetrain.kpi_completion import Grade, labs_of
 from securetrain.kpi_figures import Input, Quarter
-from securetrain.kpi_learners import Grade, Learner, learner
+from securetrain.kpi_learners import Learner, learner
 from securetrain.kpis import (
     SYNTHETIC,
     Evidence,
@@ -88,11 +88,6 @@ class Cohort:
         return [learner(list(one)) for one in facts]
 
 
-def labs(role: str) -> list[str]:
-    """Return the topics of the graded labs on a role's path."""
-    return [unit.topic for unit in role_paths.path(role) if unit.kind == "lab"]
-
-
 def start(quarter: Quarter) -> datetime:
     """Return a quarter's first moment."""
     return datetime.fromisoformat(f"{quarter.months[0]}-01T09:00:00+00:00")
@@ -108,7 +103,7 @@ def draw(seed: int, quarter: Quarter, truth: Truth | None = None) -> Cohort:
         roles[name] = ROLES[number % len(ROLES)]
         able, less = _able(rng, truth.skill)
         leaves = rng.random() < 2 * truth.leave - (not less)
-        grades += _grades(rng, name, labs(roles[name]), able, leaves)
+        grades += _grades(rng, name, labs_of(roles[name]), able, leaves)
         exports.append(_record(rng, quarter, roles[name], able, leaves, truth.gain))
     every = [*quarter.before(truth.past), quarter]
     drills = [one for q in every for one in _drills(rng, q, truth)]
@@ -159,7 +154,7 @@ def _record(
         after = (mood + rng.gauss(0, 0.4)) * (1 + gain)
         rows += _ratings(rng, now + 7 * week, "after", unit.id, after)
     return {
-        "schema": "securetrain.record/1",
+        "schema": records.SCHEMA,
         "exported": (start(quarter) + 9 * week).isoformat(timespec="seconds"),
         "learner": rng.randbytes(16).hex(),
         "role": role,

@@ -23,6 +23,7 @@ from securetrain import (
     audit_log,
     catalogue,
     debriefs,
+    kpi_completion,
     kpi_learners,
     kpi_systems,
     records,
@@ -83,7 +84,7 @@ def figures(
     """
     one, synthetic = evidence, evidence.synthetic
     found = [
-        kpi_learners.completion(one.grades, labs, one.cohort, passing),
+        kpi_completion.completion(one.grades, labs, one.cohort, passing),
         kpi_systems.missed(one.debriefs, quarter, now),
         kpi_systems.integrity(one.log, quarter),
         kpi_learners.confidence(one.records, quarter),
@@ -217,8 +218,6 @@ def read_cohort(path: Path) -> Input:
 
 
 def _people(data: bytes) -> list[tuple[str, str]]:
-    from securetrain import catalogue
-
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -20,14 +20,18 @@ from securetrain import (
     catalogue,
     debriefs,
     kpi_cohort,
+    kpi_completion,
     kpi_learners,
     kpi_numbers,
     kpi_page,
     kpi_systems,
+    kpi_trial,
     kpi_tricks,
     kpis,
+    progress,
     records,
 )
+from securetrain.kpi_completion import Grade
 from securetrain.kpi_figures import (
     HIDDEN,
     MET,
@@ -37,7 +41,6 @@ from securetrain.kpi_figures import (
     Quarter,
     percent,
 )
-from securetrain.kpi_learners import Grade
 
 Q4 = Quarter(2026, 4)
 END = datetime(2027, 1, 2, tzinfo=UTC)
@@ -173,11 +176,11 @@ def cohort(count, role=""):
 
 def test_completion_keeps_who_never_handed_in():
     grades = given("gradebook", *class_of(6))
-    found = kpi_learners.completion(grades, cohort=cohort(8))
+    found = kpi_completion.completion(grades, cohort=cohort(8))
     assert found.value == pytest.approx(100 * 12 / 16) and found.status == MISSED
     assert found.n == "8 learners, 16 labs assigned"
     assert found.interval.startswith("95 %: 41 % to 93 %")  # Wilson, 6 of 8
-    alone = kpi_learners.completion(grades)
+    alone = kpi_completion.completion(grades)
     assert (alone.value, alone.shown) == (None, "at most 100 %")
     assert alone.status == UNKNOWN and "no list" in str(alone.notes)
     assert alone.band is None and "no 95 % interval" in alone.interval
@@ -190,12 +193,12 @@ def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
     grades[1] = replace(grades[1], score=13.9)
     grades[2] = replace(grades[2], score=5.0, undecided=True)
     grades[3] = replace(grades[3], score=None)  # nothing handed in
-    found = kpi_learners.completion(given("gradebook", *grades), cohort=cohort(10))
+    found = kpi_completion.completion(given("gradebook", *grades), cohort=cohort(10))
     assert found.value == pytest.approx(85)
     assert found.status == UNKNOWN  # 90 % if the human passes that one
     assert any("1 wait for a human" in note for note in found.notes)
     grades[2] = replace(grades[2], undecided=False)
-    found = kpi_learners.completion(given("gradebook", *grades), cohort=cohort(10))
+    found = kpi_completion.completion(given("gradebook", *grades), cohort=cohort(10))
     assert found.status == MISSED
 
 
@@ -205,14 +208,14 @@ def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
 )
 def test_the_page_passes_whom_a_badge_passes(score, points, passing):
     grades = [Grade(f"s{n}", "41-artifacts", score, points) for n in range(5)]
-    found = kpi_learners.completion(
+    found = kpi_completion.completion(
         given("gradebook", *grades), cohort=cohort(5), passing=passing
     )
     standing = Standing("s0", score)
     assert (found.value == 100) == (badge.judge(standing, points, passing) == "passed")
     assert found.value == 100
     less = [replace(one, score=score - 0.01) for one in grades]
-    found = kpi_learners.completion(
+    found = kpi_completion.completion(
         given("gradebook", *less), cohort=cohort(5), passing=passing
     )
     assert found.value == 0
@@ -221,29 +224,33 @@ def test_the_page_passes_whom_a_badge_passes(score, points, passing):
 
 def test_a_role_is_assigned_the_labs_of_its_path_alone():
     role = "junior-developer"
-    own = kpi_cohort.labs(role)[0]
+    own = kpi_completion.labs_of(role)[0]
     every = {unit.topic for unit in catalogue.units() if unit.kind == "lab"}
-    other = min(every - set(kpi_cohort.labs(role)))
+    other = min(every - set(kpi_completion.labs_of(role)))
     grades = given("gradebook", *class_of(5, [own]), *class_of(5, [other], 0))
-    junior = kpi_learners.completion(grades, [own, other], cohort(5, role))
+    junior = kpi_completion.completion(grades, [own, other], cohort(5, role))
     assert (junior.value, junior.status) == (100, MET)
-    whole = kpi_learners.completion(grades, cohort=cohort(5, role))
-    share = 100 / len(kpi_cohort.labs(role))  # the others were never graded, and count
+    whole = kpi_completion.completion(grades, cohort=cohort(5, role))
+    share = 100 / len(
+        kpi_completion.labs_of(role)
+    )  # the others were never graded, and count
     assert whole.value == pytest.approx(share)
-    anybody = kpi_learners.completion(grades, cohort=cohort(5))
+    anybody = kpi_completion.completion(grades, cohort=cohort(5))
     assert (anybody.value, anybody.status) == (50, MISSED)
 
 
 def test_a_lab_that_nobody_was_graded_in_counts_when_assigned():
     grades = given("gradebook", *class_of(5))
     labs = ["11-provenance", "13-poisoning", "41-artifacts"]
-    found = kpi_learners.completion(grades, labs, cohort(5))
+    found = kpi_completion.completion(grades, labs, cohort(5))
     assert found.value == pytest.approx(100 * 2 / 3)
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_small_cohort_is_not_shown(count):
-    found = kpi_learners.completion(given("g", *class_of(count)), cohort=cohort(count))
+    found = kpi_completion.completion(
+        given("g", *class_of(count)), cohort=cohort(count)
+    )
     assert (found.status, found.value, found.tables, found.n) == (HIDDEN, None, (), "")
 
 
@@ -251,25 +258,25 @@ def test_four_of_nine_are_not_given_away_by_the_rest():
     roles = [(f"s{n}", "ml-engineer" if n < 5 else "senior-engineer") for n in range(9)]
     grades = given("gradebook", *class_of(9, ["41-artifacts"]))
     people = given("cohort", *roles)
-    found = kpi_learners.completion(grades, ["41-artifacts"], people)
+    found = kpi_completion.completion(grades, ["41-artifacts"], people)
     assert found.n.startswith("9 learners")
     by_path = next(t for t in found.tables if t[0][0] == "Path")
     assert [row[1:] for row in by_path[1:]] == [(HIDDEN, HIDDEN)] * 2
 
 
 def test_who_has_no_lab_on_the_path_is_said_and_not_counted():
-    role = min(role for role in catalogue.roles() if not kpi_cohort.labs(role))
+    role = min(role for role in catalogue.roles() if not kpi_completion.labs_of(role))
     people = [(f"s{n}", "" if n < 6 else role) for n in range(8)]
     grades = given("gradebook", *class_of(6))
-    found = kpi_learners.completion(grades, cohort=given("cohort", *people))
+    found = kpi_completion.completion(grades, cohort=given("cohort", *people))
     assert found.n.startswith("6 learners") and found.value == 100
     assert any("2 of the cohort have no lab" in note for note in found.notes)
-    nobody = kpi_learners.completion(grades, cohort=cohort(6, role))
+    nobody = kpi_completion.completion(grades, cohort=cohort(6, role))
     assert nobody.status == UNKNOWN and "nobody" in nobody.notes[0]
 
 
 def test_strangers_in_the_gradebook_are_said_and_not_counted():
-    found = kpi_learners.completion(given("g", *class_of(9)), cohort=cohort(6))
+    found = kpi_completion.completion(given("g", *class_of(9)), cohort=cohort(6))
     assert found.n.startswith("6 learners") and found.value == 100
     assert any("3 of the gradebook are not in the cohort" in n for n in found.notes)
 
@@ -470,6 +477,16 @@ def answer(question, success):
     return kpi_cohort.statement(at, "answered", target, success=success)
 
 
+def test_a_synthetic_statement_has_the_form_of_the_course_s_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path))
+    progress.record("answered", "13-poisoning/1-one-sticker", part="a", success=True)
+    (own,) = progress.events()
+    made = answer("a", True)
+    assert own.keys() - made.keys() == {"id"} and not made.keys() - own.keys()
+    for key in ("actor", "verb", "object"):
+        assert own[key] == made[key]
+
+
 def test_a_learner_is_paired_item_by_item_and_the_last_answer_counts():
     rows = [rated("before", 1), rated("before", 2), rated("before", 5, "first-hour")]
     rows += [rated("after", 3), rated("after", 4), rated("after", 1, "largest-risk")]
@@ -531,8 +548,8 @@ def tricked(name):
     cohort = kpi_cohort.draw(2, Q4, TRUTH)
     (trick,) = [one for one in kpi_tricks.TRICKS if one.name == name]
     after = trick.do(cohort)
-    looks = [kpi_tricks.look(one, Q4, END) for one in (cohort, after)]
-    return kpi_tricks.judge(trick.kpi, *looks, trick.late), after
+    looks = [kpi_trial.look(one, Q4, END) for one in (cohort, after)]
+    return kpi_trial.judge(trick.kpi, *looks, trick.late), after
 
 
 @pytest.mark.parametrize("name", ["repeat drills", "ask the gate often"])
@@ -547,7 +564,7 @@ def test_the_page_resists_what_moves_a_report(name):
 def test_a_witness_notices_what_was_lost(name):
     found, after = tricked(name)
     assert found.page and found.witness
-    kept = kpi_tricks.Witness.of(kpi_cohort.in_memory(after))
+    kept = kpi_trial.Witness.of(kpi_cohort.in_memory(after))
     assert kept.notices(kpi_cohort.in_memory(after)) == [], "kept too late"
 
 
@@ -567,9 +584,9 @@ def test_easy_drills_get_through():
 def test_teaching_better_is_not_suspected():
     better = replace(TRUTH, skill=0.9, gain=0.5, find=0.97, leave=0, pace=0.6)
     pair = [[kpi_cohort.draw(2, Q4, one)] for one in (TRUTH, better)]
-    tricks, honest = kpi_tricks.trial(*pair, Q4, END)
+    tricks, honest = kpi_trial.trial(*pair, Q4, END)
     assert not any(one.witness or one.beside for one in honest)
-    assert kpi_tricks.unseen(tricks) == ["plant only the easy"]
+    assert kpi_trial.unseen(tricks) == ["plant only the easy"]
 
 
 def test_a_report_counts_what_lies_at_hand():
@@ -710,7 +727,7 @@ def test_a_cohort_that_is_none_is_said(tmp_path, text, says):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     found = kpis.read_cohort(path)
     assert says in found.trouble
-    figure = kpi_learners.completion(given("g", *class_of(6)), cohort=found)
+    figure = kpi_completion.completion(given("g", *class_of(6)), cohort=found)
     assert figure.status == UNKNOWN and figure.value is None
 
 

@@ -11,6 +11,7 @@ import pytest
 from postgres_server import database
 from test_export import fill
 
+from graders import kpi_gradebook
 from graders import kpis as command
 from graders.gradebook import open_gradebook
 from securetrain import kpi_cohort, kpis
@@ -79,7 +80,7 @@ def test_a_whole_cohort_gives_every_number_and_changes_no_file(folder, run):
     drawn = kpi_cohort.draw(0, Quarter.parse(Q4))
     completed = find(rows, "Labs completed")
     assert completed["n"].startswith("20 learners") and completed["synthetic"]
-    grades = command.read_gradebook(f"sqlite:///{folder}/gradebook.db")
+    grades = kpi_gradebook.read_gradebook(f"sqlite:///{folder}/gradebook.db")
     scores = {(one.student, one.lab): one.score for one in drawn.grades}
     read = {(one.student, one.lab): one.score for one in grades.items}
     assert {key: score for key, score in read.items() if score is not None} == scores
@@ -108,7 +109,10 @@ def test_postgresql_is_read_and_not_written(postgres_server, run):
     url = fill(database(postgres_server))
     _, rows, page, _ = run("--gradebook", url)
     assert "at most 33 %" in page
-    with command.reading(url) as book, pytest.raises(Exception, match="read-only"):
+    with (
+        kpi_gradebook.reading(url) as book,
+        pytest.raises(Exception, match="read-only"),
+    ):
         book.session.execute(command_text("DELETE FROM grade"))
 
 
@@ -120,7 +124,10 @@ def command_text(words):
 
 def test_sqlite_refuses_every_write(on_sqlite):
     url = f"sqlite:///{on_sqlite}"
-    with pytest.raises(ValueError, match="readonly"), command.reading(url) as book:
+    with (
+        pytest.raises(ValueError, match="readonly"),
+        kpi_gradebook.reading(url) as book,
+    ):
         book.session.execute(command_text("DELETE FROM grade"))
 
 
@@ -206,7 +213,7 @@ def test_a_gradebook_with_both_kinds_of_learners_is_refused(copy):
     with open_gradebook(f"sqlite:///{copy}") as book:
         book.add_student("synthetic-001")
     with pytest.raises(ValueError, match="synthetic learners and real ones are mixed"):
-        command.read_gradebook(f"sqlite:///{copy}")
+        kpi_gradebook.read_gradebook(f"sqlite:///{copy}")
 
 
 @pytest.mark.parametrize(
