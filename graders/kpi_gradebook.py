@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -108,17 +108,20 @@ def database(url: str) -> Path | None:
 def read_gradebook(url: str) -> Input:
     """Return every learner's grade in every lab, or why it is not known.
 
-    Its hash is the file's; a server's gradebook has that of the rows that were read.
+    Its hash is the file's, which must not change meanwhile; a server's gradebook has
+    that of the rows that were read.
     """
     hashes: tuple[str, ...] = ()
     try:
         path = database(url)
         if path and not path.is_file():
             raise ValueError(f"{path}: no gradebook there")
-        hashes = (sha256(path.read_bytes()).hexdigest(),) if path else ()
+        hashes = (_hash(path),) if path else ()
         with reading(url) as book:
             grades = tuple(_grades(book))
             students = [student.id for student in book.students]
+        if path and hashes != (_hash(path),):
+            raise ValueError("it changed while it was read: try again, or name a copy")
         if not grades:
             raise ValueError("it holds no lab or no learner")
     except OSError as error:
@@ -129,6 +132,17 @@ def read_gradebook(url: str) -> Input:
     rows = "".join(f"{one}\n" for one in grades)
     hashes = hashes or (sha256(rows.encode()).hexdigest(),)
     return Input(KIND, grades, hashes, synthetic, "", path.name if path else "")
+
+
+def _hash(path: Path) -> str:
+    """Return a file's hash. Raises ValueError where part of it lies in another file."""
+    for beside in (Path(f"{path}-wal"), Path(f"{path}-journal")):
+        if beside.exists() and beside.stat().st_size:
+            raise ValueError(
+                f"{beside.name} holds what is not in it yet: close what writes to it"
+            )
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _grades(book: Reading) -> Iterator[Grade]:

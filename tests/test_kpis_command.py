@@ -162,6 +162,27 @@ def test_another_gradebook_is_said_and_left_as_it_is(copy, run, words, says):
     assert find(rows, "Labs")["current"] == "" and "not known" in page
 
 
+def test_a_gradebook_that_changes_while_it_is_read_is_not_known(copy, monkeypatch):
+    def slow(book):
+        found = list(grades(book))
+        change(copy, "UPDATE grade SET auto_score = 0")
+        return found
+
+    grades = kpi_gradebook._grades
+    monkeypatch.setattr(kpi_gradebook, "_grades", slow)
+    found = kpi_gradebook.read_gradebook(f"sqlite:///{copy}")
+    assert "changed while it was read" in found.trouble and not found.items
+
+
+@pytest.mark.parametrize("name", ["copy.db-wal", "copy.db-journal"])
+def test_what_is_not_yet_in_the_gradebook_s_file_is_said(copy, tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    url = f"sqlite:///{copy}"
+    assert not kpi_gradebook.read_gradebook(url).trouble
+    (tmp_path / name).write_bytes(b"x")
+    assert name in kpi_gradebook.read_gradebook(url).trouble
+
+
 @pytest.mark.parametrize("content", [b"", b"no database", None])
 def test_no_gradebook_is_said_and_none_is_made(tmp_path, run, content):
     path = tmp_path / "odd.db"
