@@ -19,13 +19,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from graders.kpi_gradebook import read_gradebook, write_gradebook
-from securetrain import catalogue, kpi_cohort, kpi_figures, kpi_page, kpis
+from securetrain import catalogue, kpi_cohort, kpi_figures, kpi_page, kpis, own_files
 from securetrain.kpi_figures import Figure, Quarter
 from securetrain.paths import root
 
@@ -71,18 +70,22 @@ def gather(options: argparse.Namespace) -> kpis.Evidence:
 
 
 def write(path: Path, words: str, force: bool) -> None:
-    """Write a file, one that exists only with `force`, and then whole or not at all."""
+    """Write a file whole or not at all, one that exists only with `force`."""
+    data = words.encode("utf-8")
+    if force:
+        _replace(path, data)
+    elif not own_files.create(path, data):
+        raise ValueError(f"{path}: exists; --force replaces it")
+
+
+def _replace(path: Path, data: bytes) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    if not force:
-        open(path, "x").close()  # the name is ours from here on
     try:
-        with open(scratch, "x", encoding="utf-8", newline="") as file:
-            file.write(words)
+        with open(scratch, "xb") as file:
+            file.write(data)
         os.replace(scratch, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            scratch.unlink()
-        raise
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def report(figures: list[Figure]) -> str:
@@ -146,11 +149,10 @@ def main(argv: list[str]) -> int:
     figures = kpis.figures(
         evidence, options.period, now, options.lab, options.head, options.passing
     )
-    if options.html:
-        whole = kpi_page.page(figures, evidence.inputs, options.period, now)
-        write(options.html, whole, options.force)
-    if options.csv:
-        write(options.csv, kpi_page.table(figures), options.force)
+    page = kpi_page.page(figures, evidence.inputs, options.period, now)
+    for path, words in ((options.html, page), (options.csv, kpi_page.table(figures))):
+        if path:
+            write(path, words, options.force)
     print(report(figures))
     unknown = (kpi_figures.UNKNOWN, kpi_figures.HIDDEN)
     return int(any(one.status in unknown for one in figures))

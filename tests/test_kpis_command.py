@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import shutil
 import sqlite3
 from hashlib import sha256
@@ -218,6 +220,30 @@ def test_files_that_exist_stay_unless_forced(folder, run, tmp_path, capsys):
     assert command.main([*line, "--force"]) == 0 and "mine" not in page.read_text()
     with pytest.raises(FileExistsError):
         command.main(["--synthetic", str(folder), "--period", Q4])
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_failed_write_leaves_nothing_and_the_next_run_needs_no_force(
+    tmp_path, monkeypatch, force
+):
+    page = tmp_path / "kpis.html"
+    with pytest.raises(UnicodeEncodeError):
+        command.write(page, "\ud800", force)
+    assert list(tmp_path.iterdir()) == []
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        for name in ("link", "replace", "rename", "fsync", "write"):
+            patch.setattr(os, name, full)
+        command.write(page, "<html>", force)
+    assert list(tmp_path.iterdir()) == []
+    command.write(page, "first", False)
+    with pytest.raises(ValueError, match="exists; --force replaces it"):
+        command.write(page, "second", False)
+    command.write(page, "third", True)
+    assert page.read_text() == "third" and list(tmp_path.iterdir()) == [page]
 
 
 def test_synthetic_evidence_beside_a_real_gradebook_is_refused(
