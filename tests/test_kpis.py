@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -704,6 +705,42 @@ def test_the_newest_export_of_a_learner_counts_once(made, tmp_path):
         (tmp_path / f"{number}.json").write_text(json.dumps(one))
     found = kpis.read_records(tmp_path)
     assert found.items == (kpi_learners.Learner(),) and len(found.hashes) == 2
+
+
+def test_a_hash_is_of_the_bytes_that_were_counted(made, tmp_path, monkeypatch):
+    """Somebody changes each file in the moment after it was hashed."""
+    record, gone = made[0].records[0], made[0].records[0] | {"statements": []}
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(record))
+    before = kpis.read_records(tmp_path)
+
+    def swap(data=b""):
+        path.write_text(json.dumps(gone))
+        return sha256(data)
+
+    monkeypatch.setattr(kpis, "sha256", swap)
+    after = kpis.read_records(tmp_path)
+    assert after.items == before.items and after.hashes == before.hashes
+    debriefs.write(EACH[0], tmp_path / "1-debrief.json")
+    path = tmp_path / "1-debrief.json"
+    assert kpis.read_debriefs(tmp_path).items == (EACH[0],)
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [(kpis.read_records, "a.json"), (kpis.read_debriefs, "a-debrief.json"),
+     (kpis.read_cohort, ""), (lambda path: kpis.read_log(path)[0], "")],
+)  # fmt: skip
+def test_no_file_is_read_without_bound(tmp_path, read, name):
+    path = tmp_path / (name or "file")
+    with path.open("wb") as file:
+        file.truncate(2**34)
+    found = read(tmp_path if name else path)
+    assert "larger than" in found.trouble and not found.items
+    path.unlink()
+    os.mkfifo(path)  # reading would wait for ever
+    found = read(tmp_path if name else path)
+    assert str(path) in found.trouble and not found.items
 
 
 @pytest.mark.parametrize("read", [kpis.read_records, kpis.read_debriefs])
