@@ -204,8 +204,9 @@ def read_log(path: Path) -> tuple[Input, str]:
 def _check_event(line: dict[str, Any]) -> None:
     """Raise ValueError unless a line is a decision of the gate."""
     event, number = line["event"], line["number"]
-    keys = {"decision", "check", "why", "name", "version", "manifest"}
-    if not isinstance(event, dict) or not keys <= event.keys():
+    keys = ("decision", "check", "why", "name", "manifest")
+    whole = isinstance(event, dict) and "version" in event
+    if not whole or any(not isinstance(event.get(key), str) for key in keys):
         raise ValueError(f"line {number} is no decision of the gate")
     try:
         aware = datetime.fromisoformat(line["time"]).tzinfo

@@ -444,6 +444,9 @@ def test_the_audit_evidence_needs_a_hash_that_a_witness_kept(tmp_path):
          "no decision of the gate"),
         (lambda data: audit_log.entry(1, audit_log.FIRST, "x", decision("a")) + b"\n",
          "no decision of the gate"),
+        *((lambda data, key=key: kpi_cohort.log_bytes(
+            [("2026-11-03T10:00:00+00:00", decision("a") | {key: ["x"]})]),
+           "no decision of the gate") for key in ("check", "name", "manifest")),
     ],
 )  # fmt: skip
 def test_a_damaged_log_gives_no_number(tmp_path, change, says):
