@@ -275,7 +275,8 @@ def test_a_gradebook_with_both_kinds_of_learners_is_refused(copy):
         (["--html", "x"], "--period"),
     ],
 )  # fmt: skip
-def test_a_wrong_command_line_is_said(words, says, capsys):
+def test_a_wrong_command_line_is_said(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     try:
         command.main(words)
         raise AssertionError("it ran")
