@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -87,10 +86,7 @@ def judge(standing: Standing, points: float, minimum: float) -> str:
         return WAITS
     if standing.score is None:
         return MISSING
-    enough = standing.score >= minimum * points or math.isclose(
-        standing.score, minimum * points
-    )
-    return PASSED if enough and points > 0 else SHORT
+    return PASSED if catalogue.passed(standing.score, points, minimum) else SHORT
 
 
 def judged(

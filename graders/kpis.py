@@ -18,177 +18,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from graders.export import standings
-from securetrain import catalogue, kpi_cohort, kpi_figures, kpi_page, kpis
-from securetrain.kpi_figures import Figure, Input, Quarter
-from securetrain.kpi_learners import Grade
+from graders.kpi_gradebook import read_gradebook, write_gradebook
+from securetrain import catalogue, kpi_cohort, kpi_figures, kpi_page, kpis, own_files
+from securetrain.kpi_figures import Figure, Quarter
 from securetrain.paths import root
-
-KIND = "gradebook"
-
-
-# --- The gradebook, for reading alone -------------------------------------------------
-
-
-class Reading:
-    """nbgrader's tables as `export.standings` asks for them, and nothing else."""
-
-    def __init__(self, session: Any) -> None:
-        self.session = session
-
-    @property
-    def assignments(self) -> list[Any]:
-        from nbgrader.api import Assignment
-
-        return self.session.query(Assignment).order_by(Assignment.name).all()
-
-    @property
-    def students(self) -> list[Any]:
-        from nbgrader.api import Student
-
-        return self.session.query(Student).order_by(Student.id).all()
-
-
-def schema() -> str:
-    """Return the version of the gradebook's schema that this nbgrader reads."""
-    import nbgrader
-    from alembic.script import ScriptDirectory
-
-    folder = Path(nbgrader.__file__).parent / "alembic"
-    return ScriptDirectory(str(folder)).get_current_head() or ""
-
-
-@contextmanager
-def reading(url: str) -> Iterator[Reading]:
-    """Open a gradebook so that nothing in it can change.
-
-    Raises ValueError for one that cannot be read, or that another nbgrader made.
-    """
-    from sqlalchemy import inspect, text
-    from sqlalchemy.exc import SQLAlchemyError
-    from sqlalchemy.orm import Session
-
-    from graders.gradebook import reason, without_password
-
-    shown, engine = without_password(url), None
-    try:
-        engine = _engine(url)
-        if not inspect(engine).has_table("alembic_version"):
-            raise ValueError(f"{shown}: no gradebook of nbgrader, or one before 0.5")
-        with Session(engine) as session:
-            version = session.scalar(text("SELECT version_num FROM alembic_version"))
-            if version != (expected := schema()):
-                raise ValueError(
-                    f"{shown}: made by another nbgrader (schema {version}, expected "
-                    f"{expected}). Copy it, run `nbgrader db upgrade` on the copy, and "
-                    "name the copy"
-                )
-            yield Reading(session)
-            session.rollback()
-    except SQLAlchemyError as error:
-        raise ValueError(f"{shown}: cannot be read: {reason(error)}") from None
-    except ModuleNotFoundError as error:
-        raise ValueError(f"{shown}: its driver is missing ({error.name})") from None
-    finally:
-        if engine is not None:
-            engine.dispose()
-
-
-def _engine(url: str) -> Any:
-    """Return an engine whose connections cannot write."""
-    from sqlalchemy import create_engine
-    from sqlalchemy.engine import make_url
-
-    if (path := database(url)) is None:
-        engine = create_engine(make_url(url))
-        return engine.execution_options(postgresql_readonly=True)
-    # Python's own SQLite has nothing else that refuses every write
-    where = f"{path.resolve().as_uri()}?mode=ro"
-    return create_engine("sqlite://", creator=lambda: sqlite3.connect(where, uri=True))
-
-
-def database(url: str) -> Path | None:
-    """Return the file of a gradebook on SQLite, None for a server's."""
-    from sqlalchemy.engine import make_url
-
-    parts = make_url(url)
-    return Path(parts.database or "") if parts.get_backend_name() == "sqlite" else None
-
-
-def read_gradebook(url: str) -> Input:
-    """Return every learner's grade in every lab, or why it is not known.
-
-    Its hash is the file's; a server's gradebook has that of the rows that were read.
-    """
-    hashes: tuple[str, ...] = ()
-    try:
-        path = database(url)
-        if path and not path.is_file():
-            raise ValueError(f"{path}: no gradebook there")
-        hashes = (sha256(path.read_bytes()).hexdigest(),) if path else ()
-        with reading(url) as book:
-            grades = tuple(_grades(book))
-            students = [student.id for student in book.students]
-        if not grades:
-            raise ValueError("it holds no lab or no learner")
-    except OSError as error:
-        return Input(KIND, trouble=f"{KIND}: {error.strerror}")
-    except ValueError as error:
-        return Input(KIND, (), hashes, False, f"{KIND}: {error}")
-    synthetic = kpis.is_synthetic(students, KIND)
-    rows = "".join(f"{one}\n" for one in grades)
-    hashes = hashes or (sha256(rows.encode()).hexdigest(),)
-    return Input(KIND, grades, hashes, synthetic, "", path.name if path else "")
-
-
-def _grades(book: Reading) -> Iterator[Grade]:
-    for lab in book.assignments:
-        found, points = standings(book, lab.name)
-        for one in found:
-            yield Grade(one.student, lab.name, one.score, points, one.undecided)
-
-
-# --- A gradebook for a synthetic cohort -----------------------------------------------
-
-
-def write_gradebook(path: Path, cohort: kpi_cohort.Cohort) -> None:
-    """Write a cohort's grades into a new gradebook, with nbgrader's own words."""
-    from nbgrader import api
-
-    from graders.gradebook import open_gradebook
-
-    with open_gradebook(f"sqlite:///{path}") as book:
-        for lab in sorted({one.lab for one in cohort.grades}):
-            book.add_assignment(lab)
-            book.add_notebook("lab", lab)
-            points = {"max_score": kpi_cohort.POINTS, "cell_type": "code"}
-            book.add_grade_cell("check", "lab", lab, **points)
-        labs = {lab.name: lab for lab in book.assignments}
-        students = {name: api.Student(id=name) for name in cohort.roles}
-        book.db.add_all(students.values())
-        with book.db.no_autoflush:  # one transaction, where add_submission makes many
-            for one in cohort.grades:
-                (notebook,) = (lab := labs[one.lab]).notebooks
-                (cell,) = notebook.grade_cells
-                whole = api.SubmittedAssignment(
-                    assignment=lab, student=students[one.student]
-                )
-                entry = api.SubmittedNotebook(notebook=notebook, assignment=whole)
-                api.Grade(
-                    cell_id=cell.id, cell=cell, notebook=entry,
-                    auto_score=one.score, needs_manual_grade=False,
-                )  # fmt: skip
-                book.db.add(whole)
-        book.db.commit()
 
 
 def synthetic(folder: Path, quarter: Quarter, learners: int, seed: int) -> None:
@@ -232,18 +70,22 @@ def gather(options: argparse.Namespace) -> kpis.Evidence:
 
 
 def write(path: Path, words: str, force: bool) -> None:
-    """Write a file, one that exists only with `force`, and then whole or not at all."""
+    """Write a file whole or not at all, one that exists only with `force`."""
+    data = words.encode("utf-8")
+    if force:
+        _replace(path, data)
+    elif not own_files.create(path, data):
+        raise ValueError(f"{path}: exists; --force replaces it")
+
+
+def _replace(path: Path, data: bytes) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    if not force:
-        open(path, "x").close()  # the name is ours from here on
     try:
-        with open(scratch, "x", encoding="utf-8", newline="") as file:
-            file.write(words)
+        with open(scratch, "xb") as file:
+            file.write(data)
         os.replace(scratch, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            scratch.unlink()
-        raise
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def report(figures: list[Figure]) -> str:
@@ -287,6 +129,10 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     options.period = Quarter.parse(options.period)
     if not 0 < options.passing <= 1:
         parser.error(f"--passing {options.passing}: expected a share, above 0 to 1")
+    labs = sorted({unit.topic for unit in catalogue.units() if unit.kind == "lab"})
+    if strange := sorted(set(options.lab) - set(labs)):
+        known = ", ".join(labs)
+        parser.error(f"--lab {strange[0]!a:.40} is no lab. There are: {known}")
     return options
 
 
@@ -303,11 +149,10 @@ def main(argv: list[str]) -> int:
     figures = kpis.figures(
         evidence, options.period, now, options.lab, options.head, options.passing
     )
-    if options.html:
-        whole = kpi_page.page(figures, evidence.inputs, options.period, now)
-        write(options.html, whole, options.force)
-    if options.csv:
-        write(options.csv, kpi_page.table(figures), options.force)
+    page = kpi_page.page(figures, evidence.inputs, options.period, now)
+    for path, words in ((options.html, page), (options.csv, kpi_page.table(figures))):
+        if path:
+            write(path, words, options.force)
     print(report(figures))
     unknown = (kpi_figures.UNKNOWN, kpi_figures.HIDDEN)
     return int(any(one.status in unknown for one in figures))

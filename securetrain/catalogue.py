@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,15 @@ from securetrain import paths
 HERE = Path(__file__).parent
 MINUTES = range(10, 91)
 PASSED = 0.7  # of a lab's points: what a badge and the leader's page call passed
+
+
+def passed(score: float, points: float, minimum: float = PASSED) -> bool:
+    """Say whether a score passes a lab; an error of rounding does not fail anybody.
+
+    points: the lab's; minimum: the share of them that it takes, above 0 to 1
+    """
+    bar = minimum * points
+    return points > 0 and (score >= bar or math.isclose(score, bar))
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from securetrain import (
     progress,
     quiz,
     records,
-    role_paths,
     survey,
 )
 from securetrain.debriefs import Debrief, Finding
+from securetrain.kpi_completion import Grade, labs_of
 from securetrain.kpi_figures import Input, Quarter
-from securetrain.kpi_learners import Grade, Learner, learner
+from securetrain.kpi_learners import Learner, learner
 from securetrain.kpis import (
     SYNTHETIC,
     Evidence,
@@ -49,7 +49,8 @@ class Truth:
     """What is so, whatever a report says; shares from 0 to 1.
 
     learners, releases (a quarter), teams: how many; skill: mean share that learners get
-    right; gain: of confidence; leave: share who leave half way, mostly the less able
+    right; gain: of confidence; leave: share who leave half way; up to a half they
+    are of the less able, who leave first
     find: of faults in drills; pace: how long that takes, 1 is usual; tampered: of
     releases that reach the gate
     past: earlier quarters with drills and a log
@@ -87,11 +88,6 @@ class Cohort:
         return [learner(list(one)) for one in facts]
 
 
-def labs(role: str) -> list[str]:
-    """Return the topics of the graded labs on a role's path."""
-    return [unit.topic for unit in role_paths.path(role) if unit.kind == "lab"]
-
-
 def start(quarter: Quarter) -> datetime:
     """Return a quarter's first moment."""
     return datetime.fromisoformat(f"{quarter.months[0]}-01T09:00:00+00:00")
@@ -105,14 +101,20 @@ def draw(seed: int, quarter: Quarter, truth: Truth | None = None) -> Cohort:
     for number in range(truth.learners):
         name = f"{SYNTHETIC}{number + 1:03}"
         roles[name] = ROLES[number % len(ROLES)]
-        able = min(0.98, max(0.15, rng.gauss(truth.skill, 0.15)))
-        leaves = rng.random() < truth.leave * 2 * (able < truth.skill)
-        grades += _grades(rng, name, labs(roles[name]), able, leaves)
+        able, less = _able(rng, truth.skill)
+        leaves = rng.random() < 2 * truth.leave - (not less)
+        grades += _grades(rng, name, labs_of(roles[name]), able, leaves)
         exports.append(_record(rng, quarter, roles[name], able, leaves, truth.gain))
     every = [*quarter.before(truth.past), quarter]
     drills = [one for q in every for one in _drills(rng, q, truth)]
     log = [line for q in every for line in _log(rng, q, truth)]
     return Cohort(roles, tuple(grades), tuple(exports), tuple(drills), tuple(log))
+
+
+def _able(rng: Random, skill: float) -> tuple[float, bool]:
+    """Return how much a learner can, and whether that is less than usual."""
+    able = rng.gauss(skill, 0.15)
+    return min(0.98, max(0.15, able)), able < skill
 
 
 def _grades(
@@ -152,7 +154,7 @@ def _record(
         after = (mood + rng.gauss(0, 0.4)) * (1 + gain)
         rows += _ratings(rng, now + 7 * week, "after", unit.id, after)
     return {
-        "schema": "securetrain.record/1",
+        "schema": records.SCHEMA,
         "exported": (start(quarter) + 9 * week).isoformat(timespec="seconds"),
         "learner": rng.randbytes(16).hex(),
         "role": role,

@@ -147,7 +147,7 @@ def percent(share: float, goal: float | None = None) -> str:
     What is not 0 or 1 is not shown as 0 or 100 %, nor what misses the goal as the goal.
     """
     marks = [0.0, 1.0] + [goal] * (goal is not None)
-    for digits in range(4):
+    for digits in range(7):
         text = f"{100 * share:.{digits}f}"
         close = [_side(share, mark) == _side(float(text) / 100, mark) for mark in marks]
         if all(close) and (digits or abs(share) >= 0.1 or share == 0):

@@ -1,21 +1,19 @@
-"""What learners finished, how sure they are, and what they can do.
+"""How sure learners are, and what they can do.
 
-Grades come from the gradebook, confidence and quiz answers from the records that
-learners exported. Nobody is named, and no group of fewer than five is shown.
+Confidence and quiz answers come from the records that learners exported. Nobody is
+named, and no group of fewer than five is shown.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import mean
-from typing import Any
 
-from securetrain import catalogue, kpi_numbers, role_paths, survey
+from securetrain import kpi_numbers, survey
+from securetrain.kpi_completion import Grade
 from securetrain.kpi_figures import (
-    COMPLETION,
     CONFIDENCE,
     HIDDEN,
     MET,
@@ -23,7 +21,6 @@ from securetrain.kpi_figures import (
     PLAIN,
     QUARTERS,
     SMALL,
-    UNKNOWN,
     Figure,
     Input,
     Quarter,
@@ -35,144 +32,6 @@ from securetrain.kpi_figures import (
 )
 from securetrain.kpi_numbers import FEW, SMALLEST
 from securetrain.records import Fact
-
-
-@dataclass(frozen=True)
-class Grade:
-    """One learner's points in one lab; score is None where there are none yet."""
-
-    student: str
-    lab: str
-    score: float | None
-    points: float
-    undecided: bool = False
-
-
-# --- Completion ---------------------------------------------------------------------
-
-
-def completion(
-    grades: Input,
-    labs: Sequence[str] = (),
-    cohort: Input | None = None,
-    passing: float = catalogue.PASSED,
-) -> Figure:
-    """Return the share of assigned labs that learners passed.
-
-    grades: items are `Grade`s; labs: those assigned, default: all of a role's path, or
-    without a role all that are graded
-    cohort: items are (learner, role or ""): everyone who should have taken part.
-    Without it the share is at most the one shown.
-    """
-    empty = blank("completion", None, grades, *([cohort] if cohort else []))
-    if empty.notes:
-        return empty
-    roles = dict(cohort.items) if cohort else {}
-    people = roles or dict.fromkeys((one.student for one in grades.items), "")
-    graded = {one.lab for one in grades.items}
-    found = {(one.student, one.lab): one for one in grades.items}
-    states = {
-        (who, lab): _state(found.get((who, lab)), passing)
-        for who, role in people.items()
-        for lab in _assigned(role, labs, graded)
-    }
-    learners = {who for who, _ in states}
-    if not states:
-        return replace(empty, notes=("nobody in the cohort is assigned a lab",))
-    if len(learners) < SMALLEST:
-        return replace(empty, shown=HIDDEN, status=HIDDEN, notes=(SMALL,))
-    notes = _around(set(people), learners, {one.student for one in grades.items})
-    empty = replace(empty, notes=notes)
-    return _completed(empty, states, roles, bool(cohort), passing)
-
-
-def _around(
-    people: set[str], learners: set[str], students: set[str]
-) -> tuple[str, ...]:
-    """Return who is not counted, in numbers."""
-    without, strangers = len(people - learners), len(students - people)
-    found = [f"{without} of the cohort have no lab on their path"] * (without > 0)
-    if strangers:
-        found.append(f"{strangers} of the gradebook are not in the cohort, not counted")
-    return tuple(found)
-
-
-def _state(grade: Grade | None, passing: float) -> str:
-    if grade is None or (grade.score is None and not grade.undecided):
-        return "missing"
-    if grade.score is not None and grade.score >= passing * grade.points:
-        return "passed"
-    return "undecided" if grade.undecided else "failed"
-
-
-def _assigned(role: str, labs: Sequence[str], graded: Collection[str]) -> list[str]:
-    """Return the labs of a role's path, graded or not; without a role all graded ones.
-
-    labs: those named as assigned, which count alone; none is all
-    """
-    if not role:
-        return sorted(labs or graded)
-    on_path = {unit.topic for unit in role_paths.path(role) if unit.kind == "lab"}
-    return sorted(on_path & set(labs) if labs else on_path)
-
-
-def _completed(
-    empty: Figure,
-    states: Mapping[tuple[str, str], str],
-    roles: Mapping[str, str],
-    fixed: bool,
-    passing: float,
-) -> Figure:
-    learners, counts = len({who for who, _ in states}), Counter(states.values())
-    low = counts["passed"] / len(states)
-    high = low + counts["undecided"] / len(states)
-    notes = [f"passed: {percent(passing)} of a lab's points or more", *empty.notes]
-    if counts["undecided"]:
-        notes.append(f"{counts['undecided']} wait for a human's grade: at least this")
-    if not fixed:
-        notes.append("no list of the cohort: who never handed in is not counted")
-    status = MISSED if high < COMPLETION else UNKNOWN
-    if fixed and low >= COMPLETION:
-        status = MET
-    interval = kpi_numbers.wilson(low * learners, learners)
-    notes += doubt(interval, COMPLETION)
-    shown = (
-        percent(low, COMPLETION) if fixed else f"at most {percent(high, COMPLETION)}"
-    )
-    tables = [_groups("Lab", states, lambda key: key[1])]
-    if any(roles.values()):
-        tables.append(_groups("Path", states, lambda key: _path(roles[key[0]])))
-    return replace(
-        empty, value=100 * low if fixed else None, shown=shown,
-        status=status, n=f"{learners} learners, {len(states)} labs assigned",
-        interval=spread(interval) + ", each learner as one", band=scaled(interval),
-        notes=tuple(notes),
-        tables=tuple(tables),
-    )  # fmt: skip
-
-
-def _path(role: str) -> str:
-    return catalogue.roles()[role] if role else "no path named"
-
-
-def _groups(
-    what: str, states: Mapping[tuple[str, str], str], key: Callable[[Any], str]
-) -> tuple[tuple[str, ...], ...]:
-    """Return a head and a line for each group, without what must be hidden."""
-    people: dict[str, set[str]] = {}
-    for pair in states:
-        people.setdefault(key(pair), set()).add(pair[0])
-    hidden, rows = kpi_numbers.hidden(people), [(what, "learners", "completed")]
-    for name in sorted(people):
-        own = [state for pair, state in states.items() if key(pair) == name]
-        share = percent(own.count("passed") / len(own))
-        many = str(len(people[name]))
-        shown = (HIDDEN, HIDDEN) if name in hidden else (many, share)
-        rows.append((name, *shown))
-    return tuple(rows)
-
-
-# --- What learners say, and what they can do ------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -196,25 +55,39 @@ class Learner:
 
 
 def learner(facts: Sequence[Fact]) -> Learner:
-    """Return what a record's facts say, oldest first. The last rating counts.
+    """Return what a record's facts say.
 
+    The last rating counts, but none "before" that came after one "after": whoever runs
+    the first notebook again has taken the course.
     Raises ValueError for a rating that is not 1 to 5.
     """
-    ratings: dict[str, dict[str, int]] = {when: {} for when in survey.WHEN}
+    ordered = sorted(facts, key=lambda one: one.time)
     tries: dict[tuple[str, str], bool] = {}
-    known, rated = {item.id for item in survey.items()}, None
+    for one in ordered:
+        if one.verb == "answered":
+            tries.setdefault((one.unit, one.part), one.success is True)
+    ratings = list(_ratings(ordered))
+    ended = [time for when, _, _, time in ratings if when == "after"]
+    after = {item: value for when, item, value, _ in ratings if when == "after"}
+    before = {
+        item: value
+        for when, item, value, time in ratings
+        if when == "before" and (not ended or time < ended[0])
+    }
+    pairs = tuple((before[item], after[item]) for item in before if item in after)
+    rated = ended[-1] if ended else None
+    return Learner(pairs, rated, len(tries), sum(tries.values()))
+
+
+def _ratings(facts: Sequence[Fact]) -> Iterator[tuple[str, str, int, datetime]]:
+    """Yield when it was asked, the item, the answer and its time."""
+    known = {item.id for item in survey.items()}
     for one in facts:
         asked, _, rest = one.part.partition("/")
         when, _, item = rest.partition("/")
-        if one.verb == "answered":
-            tries.setdefault((one.unit, one.part), one.success is True)
-        elif one.verb == survey.VERB and asked == "confidence" and item in known:
-            if when in ratings:
-                ratings[when][item] = _rating(one.rating)
-            rated = one.time if when == "after" else rated
-    before, after = ratings["before"], ratings["after"]
-    pairs = tuple((before[item], after[item]) for item in before if item in after)
-    return Learner(pairs, rated, len(tries), sum(tries.values()))
+        ours = one.verb == survey.VERB and asked == "confidence" and item in known
+        if ours and when in survey.WHEN:
+            yield when, item, _rating(one.rating), one.time
 
 
 def _rating(value: float | None) -> int:

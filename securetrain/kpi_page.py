@@ -23,7 +23,9 @@ from securetrain.kpi_figures import (
     Figure,
     Input,
     Quarter,
+    percent,
 )
+from securetrain.kpi_systems import minutes
 from securetrain.spreadsheet import safe
 
 OBJECTIVE = "Training that makes models safer"
@@ -91,12 +93,21 @@ def sparkline(figure: Figure) -> str:
         points.append(f'<circle class="value" cx="{x}" cy="{y}" r="3"/>')
         joined = True
     says = "By quarter: " + ", ".join(
-        f"{q} {'not known' if v is None else _number(v)}"
+        f"{q} {'not known' if v is None else _said(figure, v)}"
         for q, v in figure.trend.items()
     )
     drawn = _svg([f'<path class="line" d="{path}"/>', *points], says)
     first, last = (list(figure.trend)[i] for i in (0, -1))
     return f'<p class="when"><span>{first}</span><span>{last}</span></p>{drawn}'
+
+
+def _said(figure: Figure, value: float) -> str:
+    """Return an earlier value as the page says its own."""
+    if figure.unit == "min":
+        return minutes(60 * value)
+    if figure.unit != "%":
+        return _number(value)
+    return percent(value / 100, None if figure.target is None else figure.target / 100)
 
 
 def _svg(parts: Sequence[str], says: str) -> str:
@@ -107,7 +118,8 @@ def _svg(parts: Sequence[str], says: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
+    """Return a number for a program, with the digits that it takes to be compared."""
+    return f"{round(value, 6) + 0.0:.6f}".rstrip("0").removesuffix(".")
 
 
 # --- The page -------------------------------------------------------------------------

@@ -35,6 +35,10 @@ from securetrain.kpi_numbers import NEVER
 OPERATIONAL = {"time", "version floor"}  # refusals that say nothing about integrity
 UNSIGNED = sha256(b"").hexdigest()  # what the gate logs where no manifest came
 CONTAIN_S = 3600  # the first hour: this course's goal
+ALIKE = (
+    "faults of one drill are not independent, as the interval takes them: it is too "
+    "narrow"
+)
 
 # --- Drills ----------------------------------------------------------------------
 
@@ -56,7 +60,8 @@ def _poisons(found: Sequence[Debrief]) -> list[bool]:
 def missed(debriefs: Input, quarter: Quarter, now: datetime) -> Figure:
     """Return how many poisonings the teams of a quarter's drills did not find.
 
-    A month that is over and had no drill keeps a 0 from being known: nobody looked.
+    A month that is over and in which no poison was planted keeps a 0 from being known:
+    nobody looked.
     """
     empty = blank("missed", quarter, debriefs)
     if empty.notes:
@@ -68,12 +73,14 @@ def missed(debriefs: Input, quarter: Quarter, now: datetime) -> Figure:
         return replace(empty, notes=(why,))
     misses = poisons.count(False)
     over = [month for month in quarter.months if month < f"{now:%Y-%m}"]
-    unseen = [month for month in over if month not in {one.month for one in held}]
+    planted = {one.month for one in held if _poisons([one])}
+    unseen = [month for month in over if month not in planted]
     again = sum(one.month in quarter.months for one in debriefs.items) - len(held)
     alarms = sum(one.false_alarms for one in held)
     notes = [f"{alarms} false alarms in these drills"]
-    notes += [f"no drill in {month}: nobody looked" for month in unseen]
+    notes += [_unlooked(month, held) for month in unseen]
     notes += [f"{again} repeated drills not counted: the first counts"] * (again > 0)
+    notes.append(ALIKE)
     known = MISSED if misses else UNKNOWN if unseen else MET
     past = {
         str(q): _count(_poisons(drills(debriefs.items, q)))
@@ -87,13 +94,25 @@ def missed(debriefs: Input, quarter: Quarter, now: datetime) -> Figure:
     )  # fmt: skip
 
 
+def _unlooked(month: str, held: Sequence[Debrief]) -> str:
+    if month in {one.month for one in held}:
+        return f"no poison was planted in {month}: nobody looked for it"
+    return f"no drill in {month}: nobody looked"
+
+
 def _count(poisons: Sequence[bool]) -> float | None:
     return float(poisons.count(False)) if poisons else None
 
 
 def minutes(seconds: float) -> str:
-    """Return a time for people; NEVER is never."""
-    return "never" if seconds == NEVER else f"{seconds / 60:.0f} min"
+    """Return a time for people; NEVER is never, and more than the goal is no goal."""
+    if seconds == NEVER:
+        return "never"
+    for digits in range(3):
+        text = f"{seconds / 60:.{digits}f}"
+        if seconds <= CONTAIN_S or 60 * float(text) > CONTAIN_S:
+            break
+    return f"{text} min"
 
 
 def response(debriefs: Input, quarter: Quarter) -> Figure:
@@ -109,23 +128,23 @@ def response(debriefs: Input, quarter: Quarter) -> Figure:
     for step in ("detected", "contained", "recovered"):
         times = [getattr(one, f"{step}_after_s") for one in every]
         done = [time for time in times if time is not None]
-        spread = f"{minutes(min(done))} to {minutes(max(done))}" if done else "–"
+        between = f"{minutes(min(done))} to {minutes(max(done))}" if done else "–"
         many = f"{len(done)} of {len(times)}"
-        rows.append((step, minutes(kpi_numbers.median(times)), spread, many))
+        rows.append((step, minutes(kpi_numbers.median(times)), between, many))
     times = [one.contained_after_s for one in every]
     middle, sure = kpi_numbers.median(times), kpi_numbers.median_interval(times)
     interval = "fewer than six faults: no 95 % interval"
     if sure:
         interval = f"95 %: {minutes(sure[0])} to {minutes(sure[1])}"
-    goal = "the goal of an hour is this course's own"
-    note = "what was never contained counts as longer than any time"
+    notes = ["what was never contained counts as longer than any time"]
+    notes += ["the goal of an hour is this course's own", *([ALIKE] if sure else [])]
     past = {
         str(q): _contained(drills(debriefs.items, q)) for q in quarter.before(QUARTERS)
     }
     return replace(
         empty, value=None if middle == NEVER else middle / 60, shown=minutes(middle),
         status=MET if middle <= CONTAIN_S else MISSED, interval=interval,
-        n=f"{len(every)} faults in {len(held)} drills", notes=(note, goal),
+        n=f"{len(every)} faults in {len(held)} drills", notes=tuple(notes),
         band=(sure[0] / 60, sure[1] / 60) if sure else None,
         tables=(tuple(rows),), trend=past | {str(quarter): _contained(held)},
     )  # fmt: skip
@@ -145,7 +164,8 @@ def releases(
 ) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
     """Return a quarter's requests to deploy a model, by release: name and manifest.
 
-    Asking again makes no new release; what came without a manifest is one of its own.
+    Asking again makes no new release. What came without a manifest cannot be told
+    apart: all such requests for one name are one.
     """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for line in lines:
@@ -153,9 +173,7 @@ def releases(
         when = datetime.fromisoformat(line["time"])
         if event.get("kind") == "software" or not quarter.holds(when):
             continue
-        unsigned = event["manifest"] == UNSIGNED
-        own = f"line {line['number']}" if unsigned else event["manifest"]
-        found.setdefault((event["name"], own), []).append(event)
+        found.setdefault((event["name"], event["manifest"]), []).append(event)
     return found
 
 
@@ -168,7 +186,8 @@ def integrity(log: Input, quarter: Quarter) -> Figure:
     """Return the share of a quarter's releases that failed a check of integrity.
 
     log: items are the lines of `audit_log.events`. Counted are releases, not requests:
-    neither a loop of honest requests nor one of refused ones moves the share.
+    a loop that asks for the same again, or without a manifest, does not move the share.
+    A new manifest each time does.
     """
     empty = blank("integrity", quarter, log)
     if empty.notes:
@@ -191,6 +210,13 @@ def integrity(log: Input, quarter: Quarter) -> Figure:
     notes += [f"{len(passed)} of them were deployed, too, when they were whole"] * bool(
         passed
     )
+    bare = [events for (_, manifest), events in found.items() if manifest == UNSIGNED]
+    if bare:
+        many = sum(map(len, bare))
+        notes.append(
+            f"{many} requests without a manifest: one release for each name, "
+            f"{len(bare)} in all"
+        )
     notes += doubt(interval, INTEGRITY)
     past = {str(q): _failing(log.items, q) for q in quarter.before(QUARTERS)}
     requests = sum(map(len, found.values()))

@@ -23,13 +23,16 @@ from securetrain import (
     audit_log,
     catalogue,
     debriefs,
+    kpi_completion,
     kpi_learners,
     kpi_systems,
+    plain_json,
     records,
 )
 from securetrain.kpi_figures import Figure, Input, Quarter
 
 NONE = "nothing given"
+LARGEST_LOG = 128 * 2**20  # bytes of a gate's log that is read at all
 SYNTHETIC = "synthetic-"  # how the ids of learners begin whom a program made
 
 
@@ -83,7 +86,7 @@ def figures(
     """
     one, synthetic = evidence, evidence.synthetic
     found = [
-        kpi_learners.completion(one.grades, labs, one.cohort, passing),
+        kpi_completion.completion(one.grades, labs, one.cohort, passing),
         kpi_systems.missed(one.debriefs, quarter, now),
         kpi_systems.integrity(one.log, quarter),
         kpi_learners.confidence(one.records, quarter),
@@ -103,12 +106,9 @@ def read_records(folder: Path) -> Input:
     One that is damaged makes all of them unknown: leaving it out would be choosing.
     """
 
-    def read(path: Path) -> Any:
-        record = records.read(path)
-        try:
-            return record, kpi_learners.learner(record.facts())
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+    def read(data: bytes) -> Any:
+        record = records.parse(plain_json.read(data))
+        return record, kpi_learners.learner(record.facts())
 
     found = _read("records", folder, "*.json", read, lambda pair: pair[0].synthetic)
     newest = {}
@@ -122,15 +122,18 @@ def read_debriefs(folder: Path) -> Input:
 
     One that is damaged makes all of them unknown.
     """
-    pattern = "*debrief.json"
-    return _read("debriefs", folder, pattern, debriefs.read, lambda one: one.synthetic)
+
+    def read(data: bytes) -> Any:
+        return debriefs.parse(plain_json.read(data))
+
+    return _read("debriefs", folder, "*debrief.json", read, lambda one: one.synthetic)
 
 
 def _read(
     kind: str,
     folder: Path,
     pattern: str,
-    read: Callable[[Path], Any],
+    read: Callable[[bytes], Any],
     made: Callable[[Any], bool],
 ) -> Input:
     """Return what the files of a folder say, or why it is not known."""
@@ -139,8 +142,12 @@ def _read(
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         for path in sorted(folder.rglob(pattern)):
-            hashes.append(sha256(path.read_bytes()).hexdigest())
-            items.append(read(path))
+            try:
+                data = _bytes(path)
+                hashes.append(sha256(data).hexdigest())
+                items.append(read(data))
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from None
         if not items:
             raise ValueError(f"{folder}: no file {pattern} in it")
     except OSError as error:
@@ -157,6 +164,17 @@ def _read(
     return Input(kind, tuple(items), tuple(hashes), made_up, "", folder.name)
 
 
+def _bytes(path: Path, largest: int = records.LARGEST) -> bytes:
+    """Return what a file holds, read once: what is hashed is what is counted."""
+    if path.exists() and not path.is_file():
+        raise ValueError("no file")
+    with path.open("rb") as file:
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise ValueError(f"larger than {largest // 2**20} MB")
+    return data
+
+
 def read_log(path: Path) -> tuple[Input, str]:
     """Return the lines of a gate's audit log, and its newest hash.
 
@@ -164,7 +182,7 @@ def read_log(path: Path) -> tuple[Input, str]:
     """
     hashes: tuple[str, ...] = ()
     try:
-        data = path.read_bytes()
+        data = _bytes(path, LARGEST_LOG)
         hashes = (sha256(data).hexdigest(),)
         lines, newest = audit_log.events(data)
         for line in lines:
@@ -186,8 +204,9 @@ def read_log(path: Path) -> tuple[Input, str]:
 def _check_event(line: dict[str, Any]) -> None:
     """Raise ValueError unless a line is a decision of the gate."""
     event, number = line["event"], line["number"]
-    keys = {"decision", "check", "why", "name", "version", "manifest"}
-    if not isinstance(event, dict) or not keys <= event.keys():
+    keys = ("decision", "check", "why", "name", "manifest")
+    whole = isinstance(event, dict) and "version" in event
+    if not whole or any(not isinstance(event.get(key), str) for key in keys):
         raise ValueError(f"line {number} is no decision of the gate")
     try:
         aware = datetime.fromisoformat(line["time"]).tzinfo
@@ -205,7 +224,7 @@ def read_cohort(path: Path) -> Input:
     """
     hashes: tuple[str, ...] = ()
     try:
-        data = path.read_bytes()
+        data = _bytes(path)
         hashes = (sha256(data).hexdigest(),)
         people = _people(data)
     except OSError as error:
@@ -217,8 +236,6 @@ def read_cohort(path: Path) -> Input:
 
 
 def _people(data: bytes) -> list[tuple[str, str]]:
-    from securetrain import catalogue
-
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -33,9 +33,11 @@ ABSENT = frozenset({"absent", "absent_over_time"})
 BLIND = ABSENT | {"count", "count_over_time", "group", "present_over_time", "timestamp"}
 COMPARES = frozenset({"==", "!=", ">", "<", ">=", "<="})
 MATCHES = {"=", "!=", "=~", "!~"}
-ESCAPES = {"n": "\\n", "t": "\\t", "r": "\\r"} | {c: c for c in "\\\\\"'"}
+ESCAPES = {"n": "\n", "t": "\t", "r": "\r"} | {c: c for c in "\\\\\"'"}
 # Letters, classes, groups that are not repeated: read alike here and there.
-SIMPLE = re.compile(r"([^\\(){}]|\\[.*+?|()\[\]{}\\^$/dws-]|\((?!\?)|\)(?![*+?{]))*")
+ESCAPED = r"\\[.*+?|()\[\]{}\\^$/dws-]"
+CLASS = rf"\[\^?\]?([^\\\[\]]|{ESCAPED})*\]"
+SIMPLE = re.compile(rf"([^\\(){{}}\[]|{ESCAPED}|{CLASS}|\((?!\?)|\)(?![*+?{{]))*")
 Part = tuple[str, str]  # kind and text, as tokens returns them
 Matcher = tuple[str, str, str]  # label, sign, value
 TOKEN = re.compile(
@@ -223,4 +225,6 @@ def _fits(label: str, pattern: str, value: str) -> bool:
         return bool(re.fullmatch(pattern, value, re.DOTALL | re.ASCII))
     except (ValueError, re.error):
         says = "is no pattern that this check reads"
+        if re.search(r"\[[^\]]*\[", pattern):  # Python takes [[:alpha:]] for letters
+            says += r": write the letters of [: :] out, and a [ in a class as \["
         raise ValueError(f"{label}: {pattern!r:.40} {says}") from None

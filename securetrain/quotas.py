@@ -58,21 +58,13 @@ def with_defaults(
 ) -> list[dict[str, dict[str, Fraction]]]:
     """Return requests and limits of each container, the range's defaults filled in.
 
-    pod: its spec; ranges: specs of LimitRanges. Containers and sidecars first, then
-    other init containers. A limit without a request is a request, too.
+    pod: its spec; ranges: specs of LimitRanges. Containers first, then the init
+    containers in their order. A limit without a request is a request, too.
     """
     rules = [one for r in ranges for one in r.get("limits") or []]
     rules = [one for one in rules if one.get("type") == "Container"]
-    return [_filled(container, rules) for container in _containers(pod)]
-
-
-def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*_together(pod), *(c for c in _before(pod) if not _stays(c))]
-
-
-def _together(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what runs at the same time: an init container may stay as a sidecar."""
-    return [*(pod.get("containers") or []), *filter(_stays, _before(pod))]
+    every = [*(pod.get("containers") or []), *_before(pod)]
+    return [_filled(container, rules) for container in every]
 
 
 def _before(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -80,6 +72,7 @@ def _before(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _stays(container: Mapping[str, Any]) -> bool:
+    """Say whether an init container is a sidecar, which runs on beside the rest."""
     return container.get("restartPolicy") == "Always"
 
 
@@ -107,19 +100,31 @@ def needs(
 ) -> dict[str, Fraction]:
     """Return what a pod counts for in a quota, as requests.cpu, limits.memory, pods.
 
-    Init containers run one after the other, before the rest: the largest counts.
+    Init containers run one after the other, before the rest, each beside the sidecars
+    that came before it: the largest moment counts.
     What a pod asks for as a whole (`resources` beside its containers) is not read.
+    Source: KEP-753, "Sidecar containers"
     """
     whole = with_defaults(pod, ranges)
-    many = len(_together(pod))
+    many = len(whole) - len(_before(pod))
+    stays = [_stays(one) for one in _before(pod)]
     found = {"pods": Fraction(1)}
     for kind in ("requests", "limits"):
-        names = {name for one in whole for name in one[kind]}
-        for name in names:
+        for name in {name for one in whole for name in one[kind]}:
             values = [one[kind].get(name, Fraction(0)) for one in whole]
-            together, before = sum(values[:many]), max(values[many:], default=0)
-            found[f"{kind}.{name}"] = max(Fraction(together), Fraction(before))
+            found[f"{kind}.{name}"] = _most(values[:many], values[many:], stays)
     return found
+
+
+def _most(
+    containers: Sequence[Fraction], before: Sequence[Fraction], stays: Sequence[bool]
+) -> Fraction:
+    """Return the most that a pod takes at once; stays: which of `before` run on."""
+    most = sidecars = Fraction(0)
+    for value, sidecar in zip(before, stays, strict=True):
+        most = max(most, sidecars + value)
+        sidecars += value if sidecar else 0
+    return max(most, sum(containers, sidecars))
 
 
 def unbounded(quotas: Iterable[Mapping[str, Any]], what: str) -> str:

@@ -132,6 +132,21 @@ def test_metrics_are_told_from_labels_functions_and_words():
             promql.named(wrong)
 
 
+def test_an_escape_is_read_as_the_letter_that_it_stands_for():
+    [(_, matchers)] = promql.selectors(r"""a{x="a\nb", y=~"a\tb|\\d"}""")
+    assert matchers == [("x", "=", "a\nb"), ("y", "=~", "a\tb|\\d")]
+    assert promql.chooses(matchers, {"x": "a\nb", "y": "a\tb"})
+    assert not promql.chooses(matchers, {"x": r"a\nb", "y": "7"})
+    assert not promql.chooses(matchers[1:], {"y": r"a\tb"})
+
+
+def test_a_class_within_a_class_is_refused_and_not_misread():
+    for pattern in ("[[:alpha:]]+", "[^[:alpha:]]", "[a[b]"):
+        with pytest.raises(ValueError, match="x: .* write the letters"):
+            promql.chooses([("x", "=~", pattern)], {"x": "train"})
+    assert promql.chooses([("x", "=~", r"[\[a-z(]+")], {"x": "[train("})
+
+
 def test_a_scrape_says_what_is_exported_and_the_list_is_right():
     own = exporter.Exporter()
     own.thresholds(dict.fromkeys(MONITORS, 5.0))
@@ -236,6 +251,10 @@ plain 6
         ('a{x=~"(1"} > 3', "x: '(1' is no pattern that this check reads"),
         ('a{x=~"(1+)+"} > 3', "is no pattern that this check reads"),
         ('a{x=~".*.*.*.*.*1"} > 3', "is no pattern that this check reads"),
+        ('a{x=~"[[:digit:]]|none"} > 3', "write the letters of [: :] out"),
+        ('a{x=~"[a[]|1"} > 3', "no pattern that this check reads: write"),
+        ('a{x=~"[]1]"} > 3', ""),
+        ('a{x=~"[^\\\\[]"} > 3', ""),
         ('a{x="\\x31"} > 3', "is no text that this check reads"),
         ('a{"x"="1"} > 3', "not an expression: expected label and value in { }"),
         ('a{x "1"} > 3', "not an expression: expected label and value in { }"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -11,19 +14,25 @@ from itertools import combinations
 
 import pytest
 
+from graders import badge
+from graders.lms import Standing
 from securetrain import (
     audit_log,
     catalogue,
     debriefs,
     kpi_cohort,
+    kpi_completion,
     kpi_learners,
     kpi_numbers,
     kpi_page,
     kpi_systems,
+    kpi_trial,
     kpi_tricks,
     kpis,
+    progress,
     records,
 )
+from securetrain.kpi_completion import Grade
 from securetrain.kpi_figures import (
     HIDDEN,
     MET,
@@ -33,7 +42,6 @@ from securetrain.kpi_figures import (
     Quarter,
     percent,
 )
-from securetrain.kpi_learners import Grade
 
 Q4 = Quarter(2026, 4)
 END = datetime(2027, 1, 2, tzinfo=UTC)
@@ -130,7 +138,8 @@ def test_groups_that_share_people_are_counted_by_person():
     ("share", "goal", "says"),
     [(0.8986, 0.9, "89.9 %"), (0.89996, 0.9, "89.996 %"), (0.9, 0.9, "90 %"),
      (0.0099, 0.01, "0.99 %"), (0.999, None, "99.9 %"), (0.5, None, "50 %"),
-     (0.0, None, "0 %"), (-0.05, None, "\u22125 %"), (1.0, 0.9, "100 %")],
+     (0.00999999, 0.01, "0.999999 %"), (0.0, None, "0 %"),
+     (-0.05, None, "\u22125 %"), (1.0, 0.9, "100 %")],
 )  # fmt: skip
 def test_rounding_never_meets_a_goal(share, goal, says):
     assert percent(share, goal) == says
@@ -168,13 +177,15 @@ def cohort(count, role=""):
 
 def test_completion_keeps_who_never_handed_in():
     grades = given("gradebook", *class_of(6))
-    found = kpi_learners.completion(grades, cohort=cohort(8))
+    found = kpi_completion.completion(grades, cohort=cohort(8))
     assert found.value == pytest.approx(100 * 12 / 16) and found.status == MISSED
     assert found.n == "8 learners, 16 labs assigned"
     assert found.interval.startswith("95 %: 41 % to 93 %")  # Wilson, 6 of 8
-    alone = kpi_learners.completion(grades)
+    alone = kpi_completion.completion(grades)
     assert (alone.value, alone.shown) == (None, "at most 100 %")
     assert alone.status == UNKNOWN and "no list" in str(alone.notes)
+    assert alone.band is None and "no 95 % interval" in alone.interval
+    assert "the interval holds" not in str(alone.notes)
 
 
 def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
@@ -183,40 +194,64 @@ def test_completion_counts_passes_at_the_bar_and_waits_for_humans():
     grades[1] = replace(grades[1], score=13.9)
     grades[2] = replace(grades[2], score=5.0, undecided=True)
     grades[3] = replace(grades[3], score=None)  # nothing handed in
-    found = kpi_learners.completion(given("gradebook", *grades), cohort=cohort(10))
+    found = kpi_completion.completion(given("gradebook", *grades), cohort=cohort(10))
     assert found.value == pytest.approx(85)
     assert found.status == UNKNOWN  # 90 % if the human passes that one
     assert any("1 wait for a human" in note for note in found.notes)
     grades[2] = replace(grades[2], undecided=False)
-    found = kpi_learners.completion(given("gradebook", *grades), cohort=cohort(10))
+    found = kpi_completion.completion(given("gradebook", *grades), cohort=cohort(10))
     assert found.status == MISSED
+
+
+@pytest.mark.parametrize(
+    ("score", "points", "passing"),
+    [(2.4, 3.0, 0.8), (14.0, 20.0, 0.7), (3.3, 6.0, 0.55)],
+)
+def test_the_page_passes_whom_a_badge_passes(score, points, passing):
+    grades = [Grade(f"s{n}", "41-artifacts", score, points) for n in range(5)]
+    found = kpi_completion.completion(
+        given("gradebook", *grades), cohort=cohort(5), passing=passing
+    )
+    standing = Standing("s0", score)
+    assert (found.value == 100) == (badge.judge(standing, points, passing) == "passed")
+    assert found.value == 100
+    less = [replace(one, score=score - 0.01) for one in grades]
+    found = kpi_completion.completion(
+        given("gradebook", *less), cohort=cohort(5), passing=passing
+    )
+    assert found.value == 0
+    assert not catalogue.passed(0, 0)
 
 
 def test_a_role_is_assigned_the_labs_of_its_path_alone():
     role = "junior-developer"
-    own = kpi_cohort.labs(role)[0]
+    own = kpi_completion.labs_of(role)[0]
     every = {unit.topic for unit in catalogue.units() if unit.kind == "lab"}
-    other = min(every - set(kpi_cohort.labs(role)))
+    other = min(every - set(kpi_completion.labs_of(role)))
     grades = given("gradebook", *class_of(5, [own]), *class_of(5, [other], 0))
-    junior = kpi_learners.completion(grades, [own, other], cohort(5, role))
+    junior = kpi_completion.completion(grades, [own, other], cohort(5, role))
     assert (junior.value, junior.status) == (100, MET)
-    whole = kpi_learners.completion(grades, cohort=cohort(5, role))
-    share = 100 / len(kpi_cohort.labs(role))  # the others were never graded, and count
+    whole = kpi_completion.completion(grades, cohort=cohort(5, role))
+    share = 100 / len(
+        kpi_completion.labs_of(role)
+    )  # the others were never graded, and count
     assert whole.value == pytest.approx(share)
-    anybody = kpi_learners.completion(grades, cohort=cohort(5))
+    anybody = kpi_completion.completion(grades, cohort=cohort(5))
     assert (anybody.value, anybody.status) == (50, MISSED)
 
 
 def test_a_lab_that_nobody_was_graded_in_counts_when_assigned():
     grades = given("gradebook", *class_of(5))
     labs = ["11-provenance", "13-poisoning", "41-artifacts"]
-    found = kpi_learners.completion(grades, labs, cohort(5))
+    found = kpi_completion.completion(grades, labs, cohort(5))
     assert found.value == pytest.approx(100 * 2 / 3)
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_a_small_cohort_is_not_shown(count):
-    found = kpi_learners.completion(given("g", *class_of(count)), cohort=cohort(count))
+    found = kpi_completion.completion(
+        given("g", *class_of(count)), cohort=cohort(count)
+    )
     assert (found.status, found.value, found.tables, found.n) == (HIDDEN, None, (), "")
 
 
@@ -224,25 +259,25 @@ def test_four_of_nine_are_not_given_away_by_the_rest():
     roles = [(f"s{n}", "ml-engineer" if n < 5 else "senior-engineer") for n in range(9)]
     grades = given("gradebook", *class_of(9, ["41-artifacts"]))
     people = given("cohort", *roles)
-    found = kpi_learners.completion(grades, ["41-artifacts"], people)
+    found = kpi_completion.completion(grades, ["41-artifacts"], people)
     assert found.n.startswith("9 learners")
     by_path = next(t for t in found.tables if t[0][0] == "Path")
     assert [row[1:] for row in by_path[1:]] == [(HIDDEN, HIDDEN)] * 2
 
 
 def test_who_has_no_lab_on_the_path_is_said_and_not_counted():
-    role = min(role for role in catalogue.roles() if not kpi_cohort.labs(role))
+    role = min(role for role in catalogue.roles() if not kpi_completion.labs_of(role))
     people = [(f"s{n}", "" if n < 6 else role) for n in range(8)]
     grades = given("gradebook", *class_of(6))
-    found = kpi_learners.completion(grades, cohort=given("cohort", *people))
+    found = kpi_completion.completion(grades, cohort=given("cohort", *people))
     assert found.n.startswith("6 learners") and found.value == 100
     assert any("2 of the cohort have no lab" in note for note in found.notes)
-    nobody = kpi_learners.completion(grades, cohort=cohort(6, role))
+    nobody = kpi_completion.completion(grades, cohort=cohort(6, role))
     assert nobody.status == UNKNOWN and "nobody" in nobody.notes[0]
 
 
 def test_strangers_in_the_gradebook_are_said_and_not_counted():
-    found = kpi_learners.completion(given("g", *class_of(9)), cohort=cohort(6))
+    found = kpi_completion.completion(given("g", *class_of(9)), cohort=cohort(6))
     assert found.n.startswith("6 learners") and found.value == 100
     assert any("3 of the gradebook are not in the cohort" in n for n in found.notes)
 
@@ -283,6 +318,28 @@ def test_nobody_looked_is_not_zero_missed():
     assert kpi_systems.missed(given("debriefs", *EACH), Q4, END).status == MET
     early = datetime(2026, 11, 5, tzinfo=UTC)  # November and December are not over
     assert kpi_systems.missed(given("d", *EACH[:1]), Q4, early).status == MET
+
+
+def test_a_month_without_planted_poison_was_not_looked_at():
+    other = drill("2026-11", finding("a", "leaked-secret"))
+    found = kpi_systems.missed(given("d", EACH[0], other, EACH[2]), Q4, END)
+    assert (found.value, found.status) == (0, UNKNOWN)
+    assert "no poison was planted in 2026-11: nobody looked for it" in found.notes
+    assert not any("no drill" in note for note in found.notes)
+    poison = drill("2026-11", finding("a"), team="blue")
+    found = kpi_systems.missed(given("d", *EACH[::2], other, poison), Q4, END)
+    assert found.status == MET
+    lost = drill("2026-12", finding("a", **UNSEEN))
+    found = kpi_systems.missed(given("d", EACH[0], other, lost), Q4, END)
+    assert (found.value, found.status) == (1, MISSED)
+
+
+def test_what_takes_faults_of_one_drill_as_independent_says_so():
+    assert "too narrow" in str(kpi_systems.missed(given("d", *EACH), Q4, END).notes)
+    six = drill("2026-10", *(finding(f"{n}") for n in range(6)))
+    assert "too narrow" in str(kpi_systems.response(given("d", six), Q4).notes)
+    five = replace(six, findings=six.findings[:5])  # of which there is no interval
+    assert "too narrow" not in str(kpi_systems.response(given("d", five), Q4).notes)
 
 
 def test_a_drill_again_does_not_repair_the_first():
@@ -334,11 +391,28 @@ def test_integrity_counts_releases_not_requests(tmp_path):
 def test_what_counts_as_a_failure_of_integrity(tmp_path):
     late, old = decision("a", "time"), decision("b", "version floor")
     code = decision("s", "files", kind="software")
-    unsigned = [decision("", "signature")] * 2  # two models, as far as we know
+    unsigned = [decision("", "signature")] * 2  # nothing tells one from the other
     events = [late, old, code, *unsigned, decision("c"), decision("c", "registry")]
     found = kpi_systems.integrity(log(tmp_path, *events)[0], Q4)
-    assert found.n == "3 of 5 releases, 6 requests"
+    assert found.n == "2 of 4 releases, 6 requests"
     assert any("1 of them were deployed" in note for note in found.notes)
+
+
+def test_a_loop_of_requests_without_a_manifest_counts_once(tmp_path):
+    honest = [decision(f"{n}") for n in range(199)]
+    values = []
+    for often in (1, 1000):
+        loop = [decision("", "signature")] * often
+        found = kpi_systems.integrity(log(tmp_path, *honest, *loop)[0], Q4)
+        values.append(found.value)
+        assert f"{often} requests without a manifest" in str(found.notes)
+        assert f"1 of 200 releases, {199 + often} requests" == found.n
+    assert values == [0.5, 0.5] and found.status == MET
+    two = [*loop, decision("", "signature", name="words")]
+    found = kpi_systems.integrity(log(tmp_path, *honest, *two)[0], Q4)
+    assert found.n.startswith("2 of 201 releases")
+    found = kpi_systems.integrity(log(tmp_path, *honest)[0], Q4)
+    assert "without a manifest" not in str(found.notes)
 
 
 def test_a_quarter_without_requests_is_not_known(tmp_path):
@@ -370,6 +444,9 @@ def test_the_audit_evidence_needs_a_hash_that_a_witness_kept(tmp_path):
          "no decision of the gate"),
         (lambda data: audit_log.entry(1, audit_log.FIRST, "x", decision("a")) + b"\n",
          "no decision of the gate"),
+        *((lambda data, key=key: kpi_cohort.log_bytes(
+            [("2026-11-03T10:00:00+00:00", decision("a") | {key: ["x"]})]),
+           "no decision of the gate") for key in ("check", "name", "manifest")),
     ],
 )  # fmt: skip
 def test_a_damaged_log_gives_no_number(tmp_path, change, says):
@@ -386,7 +463,8 @@ def test_a_damaged_log_gives_no_number(tmp_path, change, says):
 # What learners say
 
 
-def rated(when, value, item="leaked-key", day="2026-12-01"):
+def rated(when, value, item="leaked-key", day=""):
+    day = day or {"before": "2026-09-01", "after": "2026-12-01"}[when]
     at = datetime.fromisoformat(f"{day}T10:00:00+00:00")
     score = {"raw": value, "min": 1, "max": 5}
     target = f"01-risk-map/1-where-models-break#confidence/{when}/{item}"
@@ -403,6 +481,16 @@ def answer(question, success):
     return kpi_cohort.statement(at, "answered", target, success=success)
 
 
+def test_a_synthetic_statement_has_the_form_of_the_course_s_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path))
+    progress.record("answered", "13-poisoning/1-one-sticker", part="a", success=True)
+    (own,) = progress.events()
+    made = answer("a", True)
+    assert own.keys() - made.keys() == {"id"} and not made.keys() - own.keys()
+    for key in ("actor", "verb", "object"):
+        assert own[key] == made[key]
+
+
 def test_a_learner_is_paired_item_by_item_and_the_last_answer_counts():
     rows = [rated("before", 1), rated("before", 2), rated("before", 5, "first-hour")]
     rows += [rated("after", 3), rated("after", 4), rated("after", 1, "largest-risk")]
@@ -412,6 +500,18 @@ def test_a_learner_is_paired_item_by_item_and_the_last_answer_counts():
     assert found.pairs == ((2, 4),) and (found.answered, found.first) == (2, 1)
     with pytest.raises(ValueError, match="expected 1 to 5"):
         learner([rated("after", 4.5)])
+
+
+def test_a_rating_before_counts_only_before_the_course():
+    early = [rated("before", 1, day="2026-10-01"), rated("before", 2, day="2026-10-02")]
+    after = [rated("after", 4)]
+    after.append(rated("after", 5, "first-hour", day="2026-12-02"))
+    again = [rated("before", 5, day="2026-12-01"), rated("before", 5, day="2026-12-05")]
+    again.append(rated("before", 5, "first-hour", day="2026-12-05"))
+    assert learner([*early, *after, *again]).pairs == ((2, 4),)
+    assert learner([*again, *after, *early]).pairs == ((2, 4),), "times, not places"
+    assert learner([*after, *again]).pairs == ()
+    assert learner([*early, *after, *again, rated("after", 3)]).pairs == ((2, 3),)
 
 
 def survey_of(*pairs, day="2026-12-01"):
@@ -452,8 +552,8 @@ def tricked(name):
     cohort = kpi_cohort.draw(2, Q4, TRUTH)
     (trick,) = [one for one in kpi_tricks.TRICKS if one.name == name]
     after = trick.do(cohort)
-    looks = [kpi_tricks.look(one, Q4, END) for one in (cohort, after)]
-    return kpi_tricks.judge(trick.kpi, *looks, trick.late), after
+    looks = [kpi_trial.look(one, Q4, END) for one in (cohort, after)]
+    return kpi_trial.judge(trick.kpi, *looks, trick.late), after
 
 
 @pytest.mark.parametrize("name", ["repeat drills", "ask the gate often"])
@@ -468,7 +568,7 @@ def test_the_page_resists_what_moves_a_report(name):
 def test_a_witness_notices_what_was_lost(name):
     found, after = tricked(name)
     assert found.page and found.witness
-    kept = kpi_tricks.Witness.of(kpi_cohort.in_memory(after))
+    kept = kpi_trial.Witness.of(kpi_cohort.in_memory(after))
     assert kept.notices(kpi_cohort.in_memory(after)) == [], "kept too late"
 
 
@@ -488,9 +588,9 @@ def test_easy_drills_get_through():
 def test_teaching_better_is_not_suspected():
     better = replace(TRUTH, skill=0.9, gain=0.5, find=0.97, leave=0, pace=0.6)
     pair = [[kpi_cohort.draw(2, Q4, one)] for one in (TRUTH, better)]
-    tricks, honest = kpi_tricks.trial(*pair, Q4, END)
+    tricks, honest = kpi_trial.trial(*pair, Q4, END)
     assert not any(one.witness or one.beside for one in honest)
-    assert kpi_tricks.unseen(tricks) == ["plant only the easy"]
+    assert kpi_trial.unseen(tricks) == ["plant only the easy"]
 
 
 def test_a_report_counts_what_lies_at_hand():
@@ -532,6 +632,15 @@ def test_the_synthetic_cohort_is_read_back_as_it_was_drawn(made):
     assert [one.trouble for one in evidence.inputs] == [""] * 5
     assert all(one.value is not None and one.sources for one in figures)
     assert kpi_cohort.draw(0, Q4) == drawn != kpi_cohort.draw(1, Q4)
+
+
+@pytest.mark.parametrize("leave", [0.0, 0.25, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("skill", [0.7, 1.0])
+def test_as_many_leave_as_the_truth_says(leave, skill):
+    truth = kpi_cohort.Truth(200, skill, leave=leave, releases=1, past=0)
+    drawn = kpi_cohort.draw(0, Q4, truth)
+    left = sum(not one.pairs for one in drawn.learners)
+    assert left == pytest.approx(200 * leave, abs=20 * (leave not in (0, 1)))
 
 
 def test_everything_synthetic_says_so(made):
@@ -601,6 +710,42 @@ def test_the_newest_export_of_a_learner_counts_once(made, tmp_path):
     assert found.items == (kpi_learners.Learner(),) and len(found.hashes) == 2
 
 
+def test_a_hash_is_of_the_bytes_that_were_counted(made, tmp_path, monkeypatch):
+    """Somebody changes each file in the moment after it was hashed."""
+    record, gone = made[0].records[0], made[0].records[0] | {"statements": []}
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(record))
+    before = kpis.read_records(tmp_path)
+
+    def swap(data=b""):
+        path.write_text(json.dumps(gone))
+        return sha256(data)
+
+    monkeypatch.setattr(kpis, "sha256", swap)
+    after = kpis.read_records(tmp_path)
+    assert after.items == before.items and after.hashes == before.hashes
+    debriefs.write(EACH[0], tmp_path / "1-debrief.json")
+    path = tmp_path / "1-debrief.json"
+    assert kpis.read_debriefs(tmp_path).items == (EACH[0],)
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [(kpis.read_records, "a.json"), (kpis.read_debriefs, "a-debrief.json"),
+     (kpis.read_cohort, ""), (lambda path: kpis.read_log(path)[0], "")],
+)  # fmt: skip
+def test_no_file_is_read_without_bound(tmp_path, read, name):
+    path = tmp_path / (name or "file")
+    with path.open("wb") as file:
+        file.truncate(2**34)
+    found = read(tmp_path if name else path)
+    assert "larger than" in found.trouble and not found.items
+    path.unlink()
+    os.mkfifo(path)  # reading would wait for ever
+    found = read(tmp_path if name else path)
+    assert str(path) in found.trouble and not found.items
+
+
 @pytest.mark.parametrize("read", [kpis.read_records, kpis.read_debriefs])
 def test_a_folder_that_is_empty_or_missing_gives_no_number(tmp_path, read):
     assert "no file" in read(tmp_path).trouble
@@ -622,7 +767,7 @@ def test_a_cohort_that_is_none_is_said(tmp_path, text, says):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     found = kpis.read_cohort(path)
     assert says in found.trouble
-    figure = kpi_learners.completion(given("g", *class_of(6)), cohort=found)
+    figure = kpi_completion.completion(given("g", *class_of(6)), cohort=found)
     assert figure.status == UNKNOWN and figure.value is None
 
 
@@ -641,6 +786,34 @@ def test_no_text_of_a_page_is_markup_and_no_cell_a_formula():
     assert "<script" not in kpi_page.page([figure], [], Q4, END)
     table = kpi_page.table([figure])
     assert ",'=1+1<script>," in table and ",=1" not in table
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(0.04, "0.04"), (1.04, "1.04"), (100 * 0.0104, "1.04"), (100 / 3, "33.333333"),
+     (90.0, "90"), (0.0, "0"), (-5.25, "-5.25"), (-0.0000001, "0"),
+     (8.99996, "8.99996"), (12345678.5, "12345678.5"), (-0.0, "0")],
+)  # fmt: skip
+def test_the_table_and_the_drawing_say_what_the_page_says(value, says):
+    figure = kpis.figures(kpis.Evidence(), Q4, END)[2]
+    trend = {"2026Q3": 0.0, "2026Q4": value}
+    shown = percent(value / 100, 0.01)
+    figure = replace(figure, value=value, shown=shown, trend=trend)
+    (row,) = csv.DictReader(io.StringIO(kpi_page.table([figure])))
+    assert row["current"] == says and row["target"] == "1"
+    words = figure.shown.replace(" ", "\u00a0")
+    assert f"2026Q4 {words}" in kpi_page.sparkline(figure)
+    counted = replace(figure, unit="poisonings")
+    assert f"2026Q4 {says}" in kpi_page.sparkline(counted)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(3600, "60 min"), (3590, "60 min"), (3610, "60.2 min"), (3600.5, "60.01 min"),
+     (90, "2 min"), (math.inf, "never")],
+)  # fmt: skip
+def test_no_time_over_the_goal_is_shown_as_the_goal(seconds, says):
+    assert kpi_systems.minutes(seconds) == says
 
 
 def test_a_hash_of_several_files_is_that_of_their_sorted_hashes():

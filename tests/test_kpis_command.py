@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import shutil
 import sqlite3
 from hashlib import sha256
@@ -11,6 +13,7 @@ import pytest
 from postgres_server import database
 from test_export import fill
 
+from graders import kpi_gradebook
 from graders import kpis as command
 from graders.gradebook import open_gradebook
 from securetrain import kpi_cohort, kpis
@@ -79,7 +82,7 @@ def test_a_whole_cohort_gives_every_number_and_changes_no_file(folder, run):
     drawn = kpi_cohort.draw(0, Quarter.parse(Q4))
     completed = find(rows, "Labs completed")
     assert completed["n"].startswith("20 learners") and completed["synthetic"]
-    grades = command.read_gradebook(f"sqlite:///{folder}/gradebook.db")
+    grades = kpi_gradebook.read_gradebook(f"sqlite:///{folder}/gradebook.db")
     scores = {(one.student, one.lab): one.score for one in drawn.grades}
     read = {(one.student, one.lab): one.score for one in grades.items}
     assert {key: score for key, score in read.items() if score is not None} == scores
@@ -108,7 +111,10 @@ def test_postgresql_is_read_and_not_written(postgres_server, run):
     url = fill(database(postgres_server))
     _, rows, page, _ = run("--gradebook", url)
     assert "at most 33 %" in page
-    with command.reading(url) as book, pytest.raises(Exception, match="read-only"):
+    with (
+        kpi_gradebook.reading(url) as book,
+        pytest.raises(Exception, match="read-only"),
+    ):
         book.session.execute(command_text("DELETE FROM grade"))
 
 
@@ -120,7 +126,10 @@ def command_text(words):
 
 def test_sqlite_refuses_every_write(on_sqlite):
     url = f"sqlite:///{on_sqlite}"
-    with pytest.raises(ValueError, match="readonly"), command.reading(url) as book:
+    with (
+        pytest.raises(ValueError, match="readonly"),
+        kpi_gradebook.reading(url) as book,
+    ):
         book.session.execute(command_text("DELETE FROM grade"))
 
 
@@ -153,6 +162,27 @@ def test_another_gradebook_is_said_and_left_as_it_is(copy, run, words, says):
     assert status == 1 and says in said
     assert digest(copy) == before
     assert find(rows, "Labs")["current"] == "" and "not known" in page
+
+
+def test_a_gradebook_that_changes_while_it_is_read_is_not_known(copy, monkeypatch):
+    def slow(book):
+        found = list(grades(book))
+        change(copy, "UPDATE grade SET auto_score = 0")
+        return found
+
+    grades = kpi_gradebook._grades
+    monkeypatch.setattr(kpi_gradebook, "_grades", slow)
+    found = kpi_gradebook.read_gradebook(f"sqlite:///{copy}")
+    assert "changed while it was read" in found.trouble and not found.items
+
+
+@pytest.mark.parametrize("name", ["copy.db-wal", "copy.db-journal"])
+def test_what_is_not_yet_in_the_gradebook_s_file_is_said(copy, tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    url = f"sqlite:///{copy}"
+    assert not kpi_gradebook.read_gradebook(url).trouble
+    (tmp_path / name).write_bytes(b"x")
+    assert name in kpi_gradebook.read_gradebook(url).trouble
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", None])
@@ -192,6 +222,30 @@ def test_files_that_exist_stay_unless_forced(folder, run, tmp_path, capsys):
         command.main(["--synthetic", str(folder), "--period", Q4])
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_a_failed_write_leaves_nothing_and_the_next_run_needs_no_force(
+    tmp_path, monkeypatch, force
+):
+    page = tmp_path / "kpis.html"
+    with pytest.raises(UnicodeEncodeError):
+        command.write(page, "\ud800", force)
+    assert list(tmp_path.iterdir()) == []
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        for name in ("link", "replace", "rename", "fsync", "write"):
+            patch.setattr(os, name, full)
+        command.write(page, "<html>", force)
+    assert list(tmp_path.iterdir()) == []
+    command.write(page, "first", False)
+    with pytest.raises(ValueError, match="exists; --force replaces it"):
+        command.write(page, "second", False)
+    command.write(page, "third", True)
+    assert page.read_text() == "third" and list(tmp_path.iterdir()) == [page]
+
+
 def test_synthetic_evidence_beside_a_real_gradebook_is_refused(
     folder, on_sqlite, tmp_path, course
 ):
@@ -206,7 +260,7 @@ def test_a_gradebook_with_both_kinds_of_learners_is_refused(copy):
     with open_gradebook(f"sqlite:///{copy}") as book:
         book.add_student("synthetic-001")
     with pytest.raises(ValueError, match="synthetic learners and real ones are mixed"):
-        command.read_gradebook(f"sqlite:///{copy}")
+        kpi_gradebook.read_gradebook(f"sqlite:///{copy}")
 
 
 @pytest.mark.parametrize(
@@ -215,10 +269,14 @@ def test_a_gradebook_with_both_kinds_of_learners_is_refused(copy):
         (["--period", "2026Q9", "--html", "x"], "expected a quarter"),
         (["--period", Q4, "--html", "x", "--passing", "60"], "--passing"),
         (["--period", Q4], "--html FILE, --csv FILE"),
+        (["--period", Q4, "--html", "x", "--lab", "13-posioning"],
+         "'13-posioning' is no lab. There are: 11-provenance, "),
+        (["--period", Q4, "--html", "x", "--lab", "01-risk-map"], "is no lab"),
         (["--html", "x"], "--period"),
     ],
-)
-def test_a_wrong_command_line_is_said(words, says, capsys):
+)  # fmt: skip
+def test_a_wrong_command_line_is_said(words, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     try:
         command.main(words)
         raise AssertionError("it ran")

@@ -60,6 +60,33 @@ def test_needs():
     assert needs(one)["requests.cpu"] == 12
 
 
+CPU = {name: ({}, {"cpu": name}) for name in ("1", "2", "4", "10")}
+
+
+def sidecar(cpu):
+    return ({}, {"cpu": cpu}, {"restartPolicy": "Always"})
+
+
+@pytest.mark.parametrize(
+    ("init", "cpu"),
+    [
+        ((sidecar("4"), CPU["10"]), 14),  # it runs beside what comes after it
+        ((CPU["10"], sidecar("4")), 10),
+        ((sidecar("4"), CPU["1"], sidecar("2")), 7),
+        ((sidecar("4"), sidecar("2"), CPU["4"]), 10),
+        ((CPU["10"], sidecar("4"), CPU["4"], sidecar("10")), 15),
+        ((), 1),
+    ],
+)
+def test_a_sidecar_runs_beside_the_init_containers_after_it(init, cpu):
+    one = pod(CPU["1"], init=init)
+    assert needs(one)["requests.cpu"] == cpu
+    hard = [{"hard": {"requests.cpu": str(cpu)}}]
+    assert admit(one, hard, []).admitted
+    less = [{"hard": {"requests.cpu": f"{1000 * cpu - 1}m"}}]
+    assert not admit(one, less, []).admitted
+
+
 def test_a_quota_wants_what_it_counts_to_be_named():
     hard = [{"hard": {"limits.memory": "1Gi"}}]
     verdict = admit(pod(({}, {})), hard, [])
