@@ -243,7 +243,7 @@ def write(path: Path, data: dict[str, Any]) -> None:
     Raises FileExistsError when something has this name, ValueError when a link has it.
     """
     text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-    if not own_files.create(path, text.encode(), 0o600):
+    if not own_files.create(path, text.encode("utf-8", "replace"), 0o600):
         raise FileExistsError(errno.EEXIST, "is there already; choose a new name", path)
 
 
