@@ -30,7 +30,7 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from securetrain import commits, policies, policy_check
+from securetrain import commits, policies, policy_check, terminals
 from securetrain.policies import CONFIG, RULES
 
 
@@ -76,7 +76,7 @@ def check(options: argparse.Namespace) -> int:
 
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+        print(terminals.lines(line), file=sys.stderr)
 
 
 def replay(options: argparse.Namespace) -> int:
@@ -118,7 +118,7 @@ def deploy(options: argparse.Namespace) -> int:
         options.seen, registry=registry, found=found,
     )  # fmt: skip
     if not decision.deploy:
-        print(f"refused ({decision.check}): {decision.why}", file=sys.stderr)
+        _print([f"refused ({decision.check}): {decision.why}"])
         return 1
     print(f"deploy {policy.production.model} {decision.seen.version} {options.into}")
     return 0

@@ -6,6 +6,8 @@ it: a terminal that prints them clears lines, changes its title, or shows other 
 
 from __future__ import annotations
 
+import re
+
 
 def shown(text: str) -> str:
     """Return text of one line that cannot steer a terminal."""
@@ -14,4 +16,5 @@ def shown(text: str) -> str:
 
 def lines(text: str) -> str:
     """Return text whose lines stay lines, and that cannot steer a terminal."""
-    return "\n".join(shown(line) for line in text.split("\n"))
+    parts = re.split("([\n\t])", text)
+    return "".join(part if part in ("\n", "\t") else shown(part) for part in parts)

@@ -352,6 +352,16 @@ def test_after_the_reveal_only_notes_are_taken(tmp_path):
             scenario_judge.judge(folder)
 
 
+def test_what_stands_in_a_log_steers_no_terminal(tmp_path, monkeypatch, capsys):
+    folder = new(tmp_path / "drill")
+    say(folder, do="detect", kind="leaked-secret", item="\x1b[2J")
+    scenario_folder.reveal(folder)
+    monkeypatch.chdir(folder)
+    assert cli.main(["scenario", "check"]) == 1
+    said = capsys.readouterr()
+    assert "\ufffd[2J" in said.out and "\x1b" not in said.out + said.err
+
+
 # --- Repairs ----------------------------------------------------------------------
 
 
