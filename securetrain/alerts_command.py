@@ -21,7 +21,7 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from securetrain import alert_rules, plain_yaml
+from securetrain import alert_rules, plain_yaml, terminals
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?=[ {])")
 PAIR = re.compile(r'[{,]([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
@@ -102,6 +102,6 @@ def main(argv: list[str]) -> int:
     asked = (exported, options.need or alert_rules.NEEDED, told, shown)
     lines = [line for path in options.files for line in judge(path, *asked)]
     for line in lines:
-        print(line, file=sys.stderr)
+        print(terminals.lines(str(line)), file=sys.stderr)
     print(f"{len(options.files)} file(s) checked, {len(lines)} findings")
     return int(bool(lines))

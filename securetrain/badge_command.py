@@ -26,7 +26,7 @@ import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
-from securetrain import badge_awards, badge_tokens, badges, manifests
+from securetrain import badge_awards, badge_tokens, badges, manifests, terminals
 from securetrain.archives import Refused
 from securetrain.badges import Badge, Revoked
 
@@ -54,7 +54,8 @@ def verify(options: argparse.Namespace) -> int:
             if options.holder and not badges.belongs_to(badge, options.holder):
                 raise Refused("holder", f"it is not {options.holder}'s")
         except Refused as refused:
-            print(f"{path}: refused ({refused.check}): {refused}", file=sys.stderr)
+            why = terminals.lines(f"{path}: refused ({refused.check}): {refused}")
+            print(why, file=sys.stderr)
             status = 1
             continue
         print(f"{path}: as it was issued\n{describe(badge, revoked, options.holder)}")
@@ -81,7 +82,7 @@ def describe(badge: Badge, revoked: Revoked | None = None, holder: str = "") -> 
     ]
     return "\n".join(
         textwrap.fill(
-            _shown(text),
+            terminals.shown(text),
             width=80,
             initial_indent=f"  {name:<9} ",
             subsequent_indent=" " * 12,
@@ -90,11 +91,6 @@ def describe(badge: Badge, revoked: Revoked | None = None, holder: str = "") -> 
         )
         for name, text in rows
     )
-
-
-def _shown(text: str) -> str:
-    """Return text that cannot steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _list(path: Path, keys: list[bytes]) -> Revoked:

@@ -70,6 +70,11 @@ def hooks() -> dict[str, str]:
     return dict(_tree()["hooks"])
 
 
+def files() -> dict[str, str]:
+    """Return which files a hook reads: id -> pattern, for those that choose by name."""
+    return dict(_tree()["files"])
+
+
 def parts() -> tuple[Part, ...]:
     """Return every part, in the order of the file."""
     return parse(_tree()["parts"])

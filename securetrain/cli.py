@@ -9,6 +9,8 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from securetrain import terminals
+
 # name: (module, what it does). A module is imported only when its command is
 # called, and offers main(argv: list[str]) -> int, the exit status.
 COMMANDS = {
@@ -81,9 +83,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _says(error: Exception) -> str:
     """Return an error in words; the system's own names the file first."""
+    said = str(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+        said = f"{error.filename}: {error.strerror}"
+    return terminals.lines(said)  # both may hold what somebody else wrote
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from securetrain import cloud, cloud_guard, plain_yaml
+from securetrain import cloud, cloud_guard, plain_yaml, terminals
 
 GUARD = (
     "For an account in which SageMaker only trains: every role passed to it must be "
@@ -67,7 +67,7 @@ def check(options: argparse.Namespace) -> int:
         raise ValueError(f"{missing[0]}: expected a file")
     lines = [line for path in options.files for line in judge(path, ours)]
     for line in lines:
-        print(line, file=sys.stderr)
+        print(terminals.lines(str(line)), file=sys.stderr)
     many = f"{len(options.files)} file{'' if len(options.files) == 1 else 's'}"
     settings = f"{len(lines)} setting{'' if len(lines) == 1 else 's'}"
     print(f"{many} checked, {settings} refused")

@@ -30,6 +30,7 @@ from securetrain import (
     netpol,
     pod_security,
     rbac,
+    terminals,
 )
 from securetrain.cluster_files import ClusterError, Manifest
 from securetrain.cluster_schemas import NoTool
@@ -40,7 +41,7 @@ def check(options: argparse.Namespace) -> int:
     manifests = _read(options.paths)
     found = cluster_check.findings(manifests, options.level)
     for one in found:
-        print(one, file=sys.stderr)
+        print(terminals.lines(str(one)), file=sys.stderr)
     print(f"{cluster_schemas.tool()}, {pod_security.tool()}")
     policies = len(netpol.policies(manifests))
     print(f"{len(manifests)} objects, {policies} network policies, {len(found)} found")
@@ -113,7 +114,7 @@ def main(argv: list[str]) -> int:
         print(f"not judged: {error}", file=sys.stderr)
         return 2
     except ClusterError as error:
-        print(error, file=sys.stderr)
+        print(terminals.lines(str(error)), file=sys.stderr)
         count = len(error.problems)
         what = f"{count} problem{'s' if count > 1 else ''}"
         print(f"{what}: nothing was judged", file=sys.stderr)

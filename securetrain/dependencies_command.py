@@ -27,7 +27,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from securetrain import container_files, dependencies, near_names
+from securetrain import container_files, dependencies, near_names, terminals
 
 SUFFIXES = {".txt", ".lock", ".in"}
 OTHERS = {"poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "Cargo.lock"}
@@ -44,7 +44,7 @@ def check(options: argparse.Namespace) -> int:
         else:
             found += dependencies.check(data, str(path), known, options.accept)
     for one in sorted(found):
-        print(one, file=sys.stderr)
+        print(terminals.lines(str(one)), file=sys.stderr)
     count, bad = len(options.files), len({one.source for one in found})
     many = f"{count} file{'' if count == 1 else 's'}"
     says = f"{len(found)} finding{'' if len(found) == 1 else 's'}"
@@ -83,7 +83,7 @@ def bill(options: argparse.Namespace) -> int:
     try:
         data = sbom.write(lock.read_bytes(), str(lock), options.name)
     except ValueError as refused:
-        print(refused, file=sys.stderr)
+        print(terminals.lines(str(refused)), file=sys.stderr)
         return 1
     try:
         why = sbom.problems(data)

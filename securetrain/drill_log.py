@@ -89,6 +89,12 @@ def check(found: Sequence[dict[str, Any]], commitment: str) -> list[dict[str, An
             datetime.fromisoformat(line["time"])
         except (ValueError, TypeError, KeyError) as error:
             raise Refused("log", f"line {line['number']}: {error}") from None
+    does = [line["event"]["do"] for line in found]
+    end = does.index("reveal") if "reveal" in does else len(does)
+    for number, do in enumerate(does[end + 1 :], end + 2):
+        if do != "note":
+            why = f"line {number}: only notes come after line {end + 1}, the reveal"
+            raise Refused("log", why)
     return list(found)
 
 

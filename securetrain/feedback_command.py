@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
-from securetrain import catalogue, feedback, progress, quiz, records
+from securetrain import catalogue, feedback, progress, quiz, records, terminals
 from securetrain.records import Fact, Record
 
 SMALLEST = 5  # people behind a number that is shown
@@ -168,5 +168,5 @@ def main(argv: list[str]) -> int:
     parser.add_argument("folder", type=Path, help="holds one .json file a learner")
     options = parser.parse_args(argv)
     lines = list(report(options.folder))
-    print(*lines, sep="\n", file=sys.stdout)
+    print(*map(terminals.lines, lines), sep="\n", file=sys.stdout)
     return 0

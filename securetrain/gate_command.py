@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from securetrain import audit_log, checkpoints, gate, manifests
+from securetrain import audit_log, checkpoints, gate, manifests, terminals
 from securetrain.archives import Refused
 from securetrain.provenance import Release, Trust
 from securetrain.provenance_command import MANIFEST, SIGNATURE
@@ -129,7 +129,10 @@ def look(options: argparse.Namespace) -> int:
             print(f"{path}: passed ({checkpoints.check(path, options.torch)})")
         except Refused as refusal:
             refused = 1
-            print(f"{path}: refused ({refusal.check}): {refusal}", file=sys.stderr)
+            print(
+                terminals.lines(f"{path}: refused ({refusal.check}): {refusal}"),
+                file=sys.stderr,
+            )
     return refused
 
 
@@ -195,5 +198,5 @@ def main(argv: list[str]) -> int:
     try:
         return options.do(options) or 0
     except Refused as refusal:
-        print(f"refused ({refusal.check}): {refusal}", file=sys.stderr)
+        print(terminals.lines(f"refused ({refusal.check}): {refusal}"), file=sys.stderr)
         return 1

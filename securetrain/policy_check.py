@@ -1,7 +1,9 @@
 """Does a repository keep its own rules? Its hooks, workflows, pins and exceptions.
 
 What is asked can be read off files: that a hook is configured as it must be, not that
-somebody installed it. So the same hooks run again in CI; `replay.py` does that.
+somebody installed it. So the same hooks run again in CI; `replay.py` does that. Where a
+hook's repository is the course's, which arguments a command has and which branches a
+workflow is for, only a pin of the file covers: somebody read it before they pinned it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from securetrain.policies import CONFIG, RULES, Policy
 
 GATE = ".securetrain/policy.toml"  # without it `commit-gate` asks about less
 COMMIT = re.compile("[0-9a-f]{40}")
-RUNS = {"python", "system", "unsupported", "script"}  # languages that run the entry
+RUNS = {"python", "system", "unsupported"}  # languages that run the entry
+KINDS = ("types", "types_or", "exclude_types")  # no hook of the course chooses by these
+MOVED = {"opened", "synchronize"}  # when a pull request has new commits
 HELP = {"-h", "--help"}  # with it a command ends well and checks nothing
 
 
@@ -35,11 +39,15 @@ def problems(policy: Policy, files: Mapping[str, bytes], today: date) -> list[st
             kind, _, name = check.partition(" ")
             if kind == "hook":
                 why = _hook(hooks.get(name), name, policies.waived(policy, name))
+                if not why and CONFIG not in policy.pinned:
+                    why = _narrow(hooks[name], name)
                 if name == "commit-gate" and GATE not in files:
                     why = why or f"without {GATE} it asks about no data and no model"
             else:
-                ran = any(_is(line, name) for line in runs)
-                why = "" if ran else "no workflow runs it, in a line of its own"
+                ran = any(_is(script, name) for script in runs)
+                why = (
+                    "" if ran else "no workflow is sure to run it, in a step of its own"
+                )
             if why:
                 found.append(f"{RULES}: {rule.id}: {check}: {why}")
     return list(dict.fromkeys(found))
@@ -126,6 +134,18 @@ def _hook(hook: dict[str, Any] | None, id: str, exclude: str) -> str:
     return ""
 
 
+def _narrow(hook: dict[str, Any], id: str) -> str:
+    """Return why a hook reads fewer files than the one that is shipped, "" if not."""
+    for key in KINDS:
+        if hook.get(key) not in (None, [], ["file"] if key == "types" else []):
+            return f"{key} {hook[key]!r:.60}: expected none, or pin {CONFIG}"
+    shipped = checklist.files().get(id)
+    if hook.get("files") not in (None, "", shipped):
+        expected = "none" if shipped is None else repr(shipped)
+        return f"files {hook['files']!r:.60}: expected {expected}, or pin {CONFIG}"
+    return ""
+
+
 def _excluded(is_so: Any, allowed: str) -> str:
     if not allowed:
         return f"exclude {is_so!r:.60}: no exception allows it"
@@ -136,7 +156,11 @@ def _excluded(is_so: Any, allowed: str) -> str:
 
 
 def _runs(files: Mapping[str, bytes]) -> Iterator[str]:
-    """Yield each line that a workflow runs, wherever it cannot be passed over."""
+    """Yield each step's script that runs whenever commits come in, or CI fails.
+
+    Such a workflow starts for every push or pull request, whatever files changed. Job
+    and step have no condition, are no trial, name no shell; a job waits for such jobs.
+    """
     for path in sorted(files):
         if not re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml", path):
             continue
@@ -145,28 +169,58 @@ def _runs(files: Mapping[str, bytes]) -> Iterator[str]:
         except plain_yaml.YamlError:
             continue  # the hook `workflows` says so
         for document in documents:
-            yield from _lines(document.data)
+            yield from _scripts(document.data)
 
 
-def _lines(workflow: Any) -> Iterator[str]:
-    jobs = workflow.get("jobs") if isinstance(workflow, dict) else None
-    for job in jobs.values() if isinstance(jobs, dict) else []:
-        if not _sure(job):
-            continue
-        steps = job.get("steps")
+def _scripts(workflow: Any) -> Iterator[str]:
+    if not isinstance(workflow, dict) or not _starts(workflow.get("on")):
+        return
+    jobs = workflow.get("jobs")
+    if not isinstance(jobs, dict) or "defaults" in workflow:
+        return
+    for name, job in jobs.items():
+        steps = job.get("steps") if _waits(jobs, name) else None
         for step in steps if isinstance(steps, list) else []:
             if _sure(step) and isinstance(step.get("run"), str):
-                yield from map(str.strip, step["run"].splitlines())
+                yield step["run"].strip()
 
 
-def _is(line: str, command: str) -> bool:
-    """Say whether a line of a script is this command, its arguments, and no more."""
-    first, gap, rest = line.partition(" ")
+def _starts(on: Any) -> bool:
+    """Say whether a workflow starts with every push, or with every pull request."""
+    on = [on] if isinstance(on, str) else on
+    events = on if isinstance(on, dict) else {}
+    if isinstance(on, list):
+        events = {event: None for event in on if isinstance(event, str)}
+    for event in {"push", "pull_request"} & events.keys():
+        how = {} if events[event] is None else events[event]
+        if not isinstance(how, dict) or how.keys() - {"branches", "types"}:
+            continue
+        types = how.get("types", list(MOVED))
+        if isinstance(types, list) and all(one in types for one in MOVED):
+            return True
+    return False
+
+
+def _waits(jobs: Mapping[str, Any], name: Any, after: tuple = ()) -> bool:
+    """Say whether a job always runs, and so does every job that it waits for."""
+    if not isinstance(name, str) or name in after or not _sure(jobs.get(name)):
+        return False
+    needs = jobs[name].get("needs") or []
+    needs = [needs] if isinstance(needs, str) else needs
+    if not isinstance(needs, list):
+        return False
+    return all(_waits(jobs, one, (*after, name)) for one in needs)
+
+
+def _is(script: str, command: str) -> bool:
+    """Say whether a script is this command, its arguments, and no more."""
+    first, gap, rest = script.partition(" ")
     line = first.rpartition("/")[2] + gap + rest
-    alone = not set("|;&#>") & set(line)
+    alone = not set("|;&#<>`()\n\\") & set(line) and not HELP & set(line.split())
     return alone and (line == command or line.startswith(f"{command} "))
 
 
 def _sure(part: Any) -> bool:
     """Say whether a job or a step always runs, and fails when it fails."""
-    return isinstance(part, dict) and not {"if", "continue-on-error"} & part.keys()
+    unsure = {"if", "continue-on-error", "shell", "defaults"}
+    return isinstance(part, dict) and not unsure & part.keys()

@@ -31,7 +31,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from securetrain import commits, policies, policy_check
+from securetrain import commits, policies, policy_check, terminals
 from securetrain.policies import CONFIG, RULES
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _not_staged(path: Path) -> str:
 
 def _print(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+        print(terminals.lines(line), file=sys.stderr)
 
 
 def replay(options: argparse.Namespace) -> int:
@@ -129,7 +129,7 @@ def deploy(options: argparse.Namespace) -> int:
         options.seen, registry=registry, found=found,
     )  # fmt: skip
     if not decision.deploy:
-        print(f"refused ({decision.check}): {decision.why}", file=sys.stderr)
+        _print([f"refused ({decision.check}): {decision.why}"])
         return 1
     print(f"deploy {policy.production.model} {decision.seen.version} {options.into}")
     return 0

@@ -140,7 +140,7 @@ def record(
     target = catalogue.unit(unit_id).id + (f"#{part}" if part else "")
     result = {"success": success, "response": response or None, "score": score}
     try:
-        _append(file(), json.dumps(_event(verb, target, result), ensure_ascii=False))
+        _append(file(), json.dumps(_event(verb, target, result)))
     except OSError as error:
         warnings.warn(
             f"Your progress was not recorded ({error}). Everything else works.",
@@ -229,10 +229,16 @@ def lines() -> tuple[list[dict], int]:
 
 
 def _facts(event: dict) -> tuple[str, str, str, str, bool]:
-    """Return an event's verb, unit id, part, time and success."""
-    unit_id, _, part = event["object"]["id"].removeprefix(URN).partition("#")
-    success = event["result"].get("success") is True
-    return event["verb"]["display"]["en"], unit_id, part, event["timestamp"], success
+    """Return an event's verb, unit id, part, time and success.
+
+    Raises KeyError, TypeError or AttributeError for an event that is not whole.
+    """
+    verb, time = event["verb"]["display"]["en"], event["timestamp"]
+    target = event["object"]["id"]
+    if not all(isinstance(text, str) for text in (verb, time, target)):
+        raise TypeError("expected verb, time and object in words")
+    unit_id, _, part = target.removeprefix(URN).partition("#")
+    return verb, unit_id, part, time, event["result"].get("success") is True
 
 
 def summary(of: Sequence[dict] | None = None) -> dict[str, Summary]:

@@ -17,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from securetrain import manifests, provenance
+from securetrain import manifests, provenance, terminals
 from securetrain.archives import Refused
 from securetrain.provenance import Release, Trust
 
@@ -96,6 +96,6 @@ def main(argv: list[str]) -> int:
     try:
         options.do(options)
     except Refused as refusal:
-        print(f"refused ({refusal.check}): {refusal}", file=sys.stderr)
+        print(terminals.lines(f"refused ({refusal.check}): {refusal}"), file=sys.stderr)
         return 1
     return 0

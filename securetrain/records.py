@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from securetrain import catalogue, own_files, paths, plain_json, progress
+from securetrain.terminals import shown
 
 SCHEMA = "securetrain.record/1"
 LARGEST = 32 * 2**20  # bytes of a file that is read at all
@@ -100,7 +101,7 @@ def parse(data: object) -> Record:
         raise ValueError(_other_schema(data["schema"]))
     if unlike := sorted(data.keys() ^ KEYS.keys()):
         kind = "missing" if unlike[0] in KEYS else "unknown"
-        raise ValueError(f"{kind} key '{unlike[0]}'")
+        raise ValueError(f"{kind} key '{shown(unlike[0]):.60}'")
     for key, kind in KEYS.items():
         if type(data[key]) is not kind:
             raise ValueError(
@@ -153,7 +154,7 @@ def fact(statement: object) -> Fact:
     words = {iri: word for word, iri in progress.VERBS.items()}
     if verb not in words:
         raise ValueError(f"unknown verb {verb!r:.60}")
-    if not TARGET.fullmatch(target):
+    if not TARGET.fullmatch(target) or not target.isprintable():
         raise ValueError(f"expected an object of this course, got {target!r:.60}")
     unit, _, part = target.removeprefix(progress.URN).partition("#")
     success, response = result.get("success"), result.get("response", "")
@@ -243,7 +244,7 @@ def write(path: Path, data: dict[str, Any]) -> None:
     Raises FileExistsError when something has this name, ValueError when a link has it.
     """
     text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-    if not own_files.create(path, text.encode(), 0o600):
+    if not own_files.create(path, text.encode("utf-8", "replace"), 0o600):
         raise FileExistsError(errno.EEXIST, "is there already; choose a new name", path)
 
 

@@ -5,6 +5,9 @@ that they changed in the same commit, or none installed. They cannot choose what
 here: rules and configuration are those of the base, and each commit is staged on top of
 the one before and judged as if it were made now.
 
+Nothing that a commit brings takes part: no module and no program of its tree is found
+by its name alone, and its attributes change no byte that a hook reads.
+
 A hook is told of no file that was removed; a commit that removes one is therefore held
 to the hooks with every file. What the hooks do not read, this does not see either.
 """
@@ -27,6 +30,8 @@ from securetrain.policies import CONFIG, RULES
 HOME = RULES.partition("/")[0]
 # What would change which hooks run, or where git looks.
 OURS = ("SKIP", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_OBJECT_DIRECTORY")
+# Stands above every .gitattributes: files are checked out as they are stored.
+AS_STORED = "* -text !eol -ident !working-tree-encoding\n"
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,9 @@ def commits_since(
         config.write_bytes(before.files[CONFIG])
         source = str(repository.resolve())
         commits.git(repository, "clone", "-q", "--no-checkout", source, str(folder))
+        attributes = folder / ".git/info/attributes"
+        attributes.parent.mkdir(exist_ok=True)
+        attributes.write_text(AS_STORED)
         for commit in listed:
             wrong = policy_check.problems(policy, commit.files, today)
             if commit.touches(HOME):
@@ -90,12 +98,24 @@ def _make(
     plain = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
     commits.git(folder, *plain, "checkout", "-q", "-f", parents[1].decode())
     commits.git(folder, *plain, "read-tree", "-u", "--reset", name)
-    commits.git(folder, "clean", "-q", "-f", "-d", "-x")
-    env = {key: value for key, value in env.items() if key not in OURS}
-    ours = str(Path(sys.executable).parent)  # where `securetrain` is
-    env["PATH"] = os.pathsep.join([ours, env.get("PATH", os.defpath)])
-    hooks = [sys.executable, "-m", "pre_commit", "run", "--color=never"]
+    commits.git(folder, "clean", "-q", "-f", "-f", "-d", "-x")
+    # -P: the folder it is started in, the author's, is not searched for modules.
+    hooks = [sys.executable, "-P", "-m", "pre_commit", "run", "--color=never"]
     return subprocess.run(
         [*hooks, "--config", str(config), *["--all-files"] * bool(gone)],
-        cwd=folder, env=env, capture_output=True, text=True,
+        cwd=folder, env=_around(env), capture_output=True, text=True,
     )  # fmt: skip
+
+
+def _around(env: Mapping[str, str]) -> dict[str, str]:
+    """Return what hooks find around them: nothing that names a place in the tree."""
+    found = {key: value for key, value in env.items() if key not in OURS}
+    ours = str(Path(sys.executable).parent)  # where `securetrain` is
+    found["PATH"] = _absolute(os.pathsep.join([ours, env.get("PATH", os.defpath)]))
+    found["PYTHONPATH"] = _absolute(env.get("PYTHONPATH", ""))
+    return found | {"PYTHONSAFEPATH": "1"}
+
+
+def _absolute(places: str) -> str:
+    """Return a list of folders without those that depend on where one stands."""
+    return os.pathsep.join(filter(os.path.isabs, places.split(os.pathsep)))

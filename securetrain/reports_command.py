@@ -21,7 +21,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from securetrain import commits, manifests, reports
+from securetrain import commits, manifests, reports, terminals
 from securetrain.archives import Refused
 from securetrain.manifests import File
 from securetrain.runs_command import public_key
@@ -122,5 +122,5 @@ def main(argv: list[str]) -> int:
     try:
         return options.do(options)
     except Refused as refused:
-        print(f"refused ({refused.check}): {refused}", file=sys.stderr)
+        print(terminals.lines(f"refused ({refused.check}): {refused}"), file=sys.stderr)
         return 1

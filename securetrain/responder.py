@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +167,7 @@ def training_set(folder: Path) -> Iterator[Found]:
     from securetrain import scenario_data
 
     found = scenario_data.load(folder)
-    yield from next(([one] for one in (*accounts(found), *groups(found))), [])
+    yield from islice(chain(accounts(found), groups(found)), 1)
 
 
 def accounts(found: scenario_data.Set) -> Iterator[Found]:

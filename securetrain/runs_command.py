@@ -22,7 +22,7 @@ import re
 import sys
 from pathlib import Path
 
-from securetrain import commits, manifests, runlog
+from securetrain import commits, manifests, runlog, terminals
 from securetrain.archives import Refused
 
 
@@ -41,7 +41,9 @@ def check(options: argparse.Namespace) -> int:
         except Refused as refused:
             torn = "cut off while being written" in str(refused)
             help_ = "; see `securetrain runs repair`" if torn else ""
-            print(f"{path}: refused: {refused}{help_}", file=sys.stderr)
+            print(
+                terminals.lines(f"{path}: refused: {refused}{help_}"), file=sys.stderr
+            )
             status = 1
             continue
         lines = f"{len(log.lines)} lines, {len(log.runs)} runs, all signed"
@@ -130,5 +132,5 @@ def main(argv: list[str]) -> int:
     try:
         return options.do(options)
     except Refused as refused:
-        print(f"securetrain runs: {refused}", file=sys.stderr)
+        print(terminals.lines(f"securetrain runs: {refused}"), file=sys.stderr)
         return 1

@@ -27,15 +27,20 @@ import importlib.util
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from securetrain import drill_log
+from securetrain import drill_log, terminals
 from securetrain.archives import Refused
 from securetrain.debriefs import KINDS
 from securetrain.scenario_folder import LOG, TRUTH, Sheet, read_sheet
 
 HERE = Path(".")
 COMMANDS = "note | detect | contain | recover | reveal | check | debrief | verify"
+
+
+def _print(text: object, to: TextIO | None = None) -> None:
+    """Print what may hold words of others, which steer no terminal."""
+    print(terminals.lines(str(text)), file=to or sys.stdout)
 
 
 def secret_of(options: argparse.Namespace) -> bytes:
@@ -120,13 +125,13 @@ def reveal(options: argparse.Namespace) -> int:
     from securetrain import scenario_folder
 
     truth = scenario_folder.reveal(HERE, secret_of(options))
-    print(f"{truth['title']}. {truth['story']}")
+    _print(f"{truth['title']}. {truth['story']}")
     for fault in truth["faults"]:
         came = f", by {fault['cause']}" if fault["cause"] else ""
-        print(
+        _print(
             f"{fault['id']}: {fault['kind']} {fault['item']}, {fault['vector']}{came}"
         )
-    print(f"it fits the commitment of the start; all of it is in {TRUTH}")
+    _print(f"it fits the commitment of the start; all of it is in {TRUTH}")
     return 0
 
 
@@ -138,12 +143,12 @@ def check(options: argparse.Namespace) -> int:
     for row in judged.rows:
         if row.right is not None:
             fits = "right" if row.right else f"wrong: {row.why}"
-            print(f"{row.do:8} {row.text}: {fits}")
+            _print(f"{row.do:8} {row.text}: {fits}")
     for one in judged.debrief.findings:
         times = (one.detected_after_s, one.contained_after_s, one.recovered_after_s)
         shown = ", ".join(scenario_debrief.minutes(time) for time in times)
-        print(f"{one.id}: found, contained, recovered after {shown}")
-    print(*scenario_debrief.sentences(judged, None), sep="\n")
+        _print(f"{one.id}: found, contained, recovered after {shown}")
+    _print("\n".join(scenario_debrief.sentences(judged, None)))
     return int(not judged.held)
 
 
@@ -160,7 +165,7 @@ def debrief(options: argparse.Namespace) -> int:
             )
         peers = scenario_debrief.others(options.others, judged.debrief)
     for path in scenario_debrief.write(HERE, judged.truth["title"], judged, peers):
-        print(path)
+        _print(path)
     return 0
 
 
@@ -170,14 +175,14 @@ def verify(options: argparse.Namespace) -> int:
 
     sheet = _here()
     lines = drill_log.read(HERE / LOG, sheet.commitment)
-    print(f"{len(lines)} lines, chained, since {lines[0]['time']}")
+    _print(f"{len(lines)} lines, chained, since {lines[0]['time']}")
     if drill_log.revealed(lines):
         scenario_folder.read_truth(HERE)
-        print("the truth fits the commitment of the start")
+        _print("the truth fits the commitment of the start")
     changed = scenario_folder.changed(HERE)
     for name in changed:
-        print(f"evidence was changed: {name}")
-    print(f"{len(changed)} files of evidence are not as they were at the start")
+        _print(f"evidence was changed: {name}")
+    _print(f"{len(changed)} files of evidence are not as they were at the start")
     return int(bool(changed))
 
 
@@ -230,5 +235,5 @@ def main(argv: list[str]) -> int:
     try:
         return (options.do or make)(options)
     except Refused as refused:
-        print(f"securetrain scenario: {refused}", file=sys.stderr)
+        _print(f"securetrain scenario: {refused}", sys.stderr)
         return 1

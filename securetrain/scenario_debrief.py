@@ -7,15 +7,17 @@ teams have handed in; with fewer, somebody would be recognised.
 from __future__ import annotations
 
 import html
+import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from securetrain import debriefs
+from securetrain import debriefs, kpi_numbers
 from securetrain.debriefs import TIMES, Debrief
 from securetrain.scenario_folder import EVIDENCE
 from securetrain.scenario_judge import Judged
+from securetrain.terminals import shown
 
 FEWEST = 5  # other teams below which nothing of them is shown
 FILES = ("debrief.json", "debrief.md", "debrief.html")
@@ -51,27 +53,35 @@ def measured(
 def others(folder: Path, own: Debrief) -> tuple[int, dict[str, dict[str, float]]]:
     """Return how many other teams had this month, and their medians by kind.
 
-    folder: of debrief.json files, at any depth; a kind is left out where fewer than
-    five teams have a number. Raises ValueError for a damaged file.
+    folder: of files named …debrief.json, at any depth; a kind is left out where fewer
+    than five teams had it. A team that never did it took longer than any other: the
+    median may be infinite. Raises ValueError for a damaged file.
     """
     teams: dict[str, Debrief] = {}
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted(folder.rglob("*debrief.json")):
         one = debriefs.read(path)
         same = (one.month, one.hard) == (own.month, own.hard)
         if same and one.team != own.team and one.synthetic == own.synthetic:
             teams[one.team] = one
     found: dict[str, dict[str, float]] = {}
     for kind in debriefs.KINDS if len(teams) >= FEWEST else ():
-        mine = [f for one in teams.values() for f in one.findings if f.kind == kind]
-        for name in TIMES:
-            values = [v for f in mine if (v := getattr(f, name)) is not None]
-            if len(values) >= FEWEST:
-                found.setdefault(kind, {})[name] = median(values)
+        mine = [[f for f in one.findings if f.kind == kind] for one in teams.values()]
+        mine = [findings for findings in mine if findings]  # one list a team
+        if len(mine) < FEWEST:
+            continue
+        found[kind] = {
+            name: kpi_numbers.median(
+                [kpi_numbers.median([getattr(f, name) for f in team]) for team in mine]
+            )
+            for name in TIMES
+        }
     return len(teams), found
 
 
 def minutes(seconds: float | None) -> str:
     """Return a time for people; a dash where there is none."""
+    if seconds == math.inf:
+        return "never"
     return (
         "–" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
     )
@@ -176,19 +186,19 @@ def questions(judged: Judged) -> list[str]:
 
 def markdown(title: str, judged: Judged, found: Sequence[Table], says: list) -> str:
     """Return the debrief as Markdown."""
-    parts = [f"# Debrief: {title}", *says]
+    parts = [f"# Debrief: {_words(title)}", *map(_words, says)]
     for caption, head, rows in found:
         lines = [head, ["---"] * len(head), *rows]
-        text = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+        text = "\n".join("| " + " | ".join(map(_words, line)) + " |" for line in lines)
         parts += [f"## {caption}", text]
-    listed = "\n".join(f"{n}. {q}" for n, q in enumerate(questions(judged), 1))
+    listed = "\n".join(f"{n}. {_words(q)}" for n, q in enumerate(questions(judged), 1))
     return "\n\n".join([*parts, "## To talk about, without blame", listed]) + "\n"
 
 
-def _cell(words: str) -> str:
-    """Return words that stay in their cell and are no HTML."""
-    flat = " ".join(html.escape(words, quote=False).split())
-    return flat.replace("|", "\\|")
+def _words(words: str) -> str:
+    """Return words that stay words: no HTML, no Markdown, no other cell or line."""
+    flat = html.escape(shown(" ".join(words.split())), quote=False)
+    return re.sub(r"([\\`*_\[\]|!#~])", r"\\\1", flat).replace("://", "&#58;//")
 
 
 def page(title: str, judged: Judged, found: Sequence[Table], says: list) -> str:

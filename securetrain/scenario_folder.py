@@ -7,7 +7,9 @@ lies there too, sealed; the hash that fixes it is the first line of the drill's 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -90,7 +92,7 @@ def make(
         about = plan.month, plan.team, plan.hard, synthetic, bool(secret)
         sheet = Sheet(*about, f"Incident of {plan.alarm:%B %Y}", fixed)
         put(to / SHEET, {"schema": SCHEMA} | asdict(sheet))
-        key = sealed.key(secret, sheet.drill)
+        key = sealed.key(secret, sheet.drill, fixed)
         (to / SEALED).write_bytes(sealed.seal(truth, salt, key))
         (to / "recovery.key").write_bytes(plan.seed.bytes("recovery"))
         text = README.read_text("utf-8")
@@ -218,12 +220,13 @@ def reveal(
 ) -> dict[str, Any]:
     """Open the sealed truth, say so in the log, and leave it in truth.json.
 
+    A truth.json that is not whole, as when the machine stopped, is written again.
     Raises Refused when it was opened before, or is not what was fixed at the start.
     """
     sheet = read_sheet(folder)
     lines = drill_log.read(folder / LOG, sheet.commitment)
     when = drill_log.revealed(lines)
-    if when and (folder / TRUTH).exists():
+    if when and _is_whole(folder):
         raise Refused("truth", f"it was revealed before, at {when}")
     if sheet.secret and not secret:
         raise Refused("truth", "the instructor holds its secret: give --secret FILE")
@@ -232,12 +235,30 @@ def reveal(
     except OSError as error:
         why = f"{folder / SEALED}: {error.strerror}: the sealed truth is gone"
         raise Refused("truth", why) from None
-    key = sealed.key(secret if sheet.secret else b"", sheet.drill)
+    known = secret if sheet.secret else b""
+    key = sealed.key(known, sheet.drill, sheet.commitment)
     truth, salt = sealed.unseal(data, key, sheet.commitment)
     if not when:  # else the machine stopped before the truth was written
         drill_log.add(folder / LOG, sheet.commitment, {"do": "reveal"}, now)
-    put(folder / TRUTH, {"salt": salt.hex(), "truth": truth})
+    number, scratch = tempfile.mkstemp(prefix=f".{TRUTH}-", dir=folder)
+    try:
+        os.close(number)
+        put(Path(scratch), {"salt": salt.hex(), "truth": truth})
+        os.chmod(scratch, 0o644)
+        os.replace(scratch, folder / TRUTH)
+    except BaseException:
+        os.unlink(scratch)
+        raise
     return truth
+
+
+def _is_whole(folder: Path) -> bool:
+    """Say whether the truth lies open in a folder, as it was fixed."""
+    try:
+        read_truth(folder)
+    except ValueError:
+        return False
+    return True
 
 
 def read_truth(folder: Path) -> dict[str, Any]:
@@ -246,7 +267,7 @@ def read_truth(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError("the truth is still sealed: securetrain scenario reveal")
     try:
-        tree = json.loads(path.read_text("utf-8"))
+        tree = plain_json.read(path.read_bytes())
         truth, salt = tree["truth"], bytes.fromhex(tree["salt"])
     except (ValueError, KeyError, TypeError) as error:
         raise Refused("truth", f"{path} was changed: {error}") from None

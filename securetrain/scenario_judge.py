@@ -8,6 +8,9 @@ back until the cause is contained.
 from __future__ import annotations
 
 import json
+import os
+import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,10 +20,19 @@ from typing import Any
 from securetrain import drill_log, gate, plain_json
 from securetrain.archives import Refused
 from securetrain.debriefs import Debrief, Finding
-from securetrain.scenario_folder import DELIVERED, LOG, changed, read_sheet, read_truth
+from securetrain.scenario_folder import (
+    DELIVERED,
+    LARGEST,
+    LOG,
+    changed,
+    read_sheet,
+    read_truth,
+)
 from securetrain.scenarios import ROWS
 
 REMOVED, KEPT = 0.9, 0.9  # of the poison at least; of the honest images at least
+BEYOND = 1e15  # no line and no threshold is as far
+COPY = re.compile(r"[0-9a-f]{16}\.json")  # as `scenario_folder.deliver` names them
 CALM, STOPPED = 0.1, 0.9  # calm days stopped at most; drifting days stopped at least
 
 
@@ -65,6 +77,9 @@ def judge(folder: Path) -> Judged:
     """
     sheet, truth = read_sheet(folder), read_truth(folder)
     lines = drill_log.read(folder / LOG, sheet.commitment)
+    if not drill_log.revealed(lines):
+        why = "the truth is open, and the log does not say when"
+        raise Refused("log", f"{why}: securetrain scenario reveal")
     times = drill_log.elapsed(lines)
     faults = {(one["kind"], one["item"]): one for one in truth["faults"]}
     rows, wrong, repairs = [], set(), {}
@@ -118,17 +133,35 @@ def _row(
 
 
 def delivered(folder: Path, event: Mapping[str, Any]) -> Any:
-    """Return what was delivered with `recover`; Refused when it was changed since."""
-    if not event["file"]:
+    """Return what was delivered with `recover`; Refused when it was changed since.
+
+    Only a copy that the drill itself keeps is read: its own name, a file, no link.
+    """
+    name = event["file"]
+    if not name:
         return event["value"]
-    path = folder / DELIVERED / event["file"]
+    if not COPY.fullmatch(name):
+        raise Refused("delivery", f"{name!a:.60}: no name that a delivery has")
     try:
-        data = path.read_bytes()
+        data = _own(folder / DELIVERED / name)
     except OSError as error:
-        raise Refused("delivery", f"{event['file']}: {error.strerror}") from None
+        raise Refused("delivery", f"{name}: {error.strerror}") from None
     if sha256(data).hexdigest() != event["digest"]:
-        raise Refused("delivery", f"{event['file']}: changed after it was delivered")
+        raise Refused("delivery", f"{name}: changed after it was delivered")
     return plain_json.read(data)
+
+
+def _own(path: Path) -> bytes:
+    """Return the bytes of a delivered copy; not of a link, a device, a large file."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with open(os.open(path, flags), "rb") as file:
+        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        if not regular or path.parent.is_symlink():
+            raise Refused("delivery", f"{path.name}: expected a file of this drill")
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise Refused("delivery", f"{path.name}: more than {LARGEST >> 20} MB")
+    return data
 
 
 def _findings(
@@ -169,7 +202,7 @@ def refused(fault: Mapping[str, Any], value: Any, recovery: str = "") -> str:
         return _keys(fault, value)
     if kind == "forged-registry":
         return _registry(fault, value, bytes.fromhex(recovery))
-    if type(value) not in (int, float):
+    if type(value) not in (int, float) or not abs(value) < BEYOND:  # nor NaN
         return f"expected a number, got {value!a:.40}"
     if kind == "tampered-log":
         low, high = fault["last"]

@@ -34,9 +34,13 @@ def commitment(truth: Mapping[str, Any], salt: bytes) -> str:
     return sha256(CONTEXT + salt + canonical(truth)).hexdigest()
 
 
-def key(secret: bytes, drill: str) -> bytes:
-    """Return the key of one drill's truth, 32 bytes; an empty secret hides nothing."""
-    info = b"securetrain sealed truth\n" + drill.encode()
+def key(secret: bytes, drill: str, fixed: str) -> bytes:
+    """Return the key of one truth, 32 bytes; an empty secret hides nothing.
+
+    fixed: its commitment: a drill that is made again, with another truth, has another
+    key, as the nonce is always the same
+    """
+    info = f"securetrain sealed truth\n{drill}\n{fixed}".encode()
     return HKDF(SHA256(), 32, b"", info).derive(secret or b"no secret")
 
 

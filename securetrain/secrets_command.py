@@ -18,7 +18,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from securetrain import key_scanners, vault_audit
+from securetrain import key_scanners, terminals, vault_audit
 
 
 def scan(options: argparse.Namespace) -> int:
@@ -38,12 +38,14 @@ def scan(options: argparse.Namespace) -> int:
             status = 2
             continue
         except (OSError, key_scanners.Unread) as error:
-            print(f"{path}: not scanned: {error}", file=sys.stderr)
+            said = terminals.shown(f"{path}: not scanned: {error}")
+            print(said, file=sys.stderr)
             status = 2
             continue
         read += 1
         for value in found:
-            print(f"{path}: {value[:4]}… ({len(value)} letters) looks like a key")
+            where = terminals.shown(str(path))
+            print(f"{where}: {value[:4]}… ({len(value)} letters) looks like a key")
         status = max(status, int(bool(found)))
     print(f"{read} files scanned for {len(key_scanners.FORMS)} forms of key")
     return status if read else 2
@@ -54,11 +56,12 @@ def audit(options: argparse.Namespace) -> int:
     log = vault_audit.entries(options.log)
     for read in vault_audit.reads(log, options.path):
         came = f"refused: {read.why}" if read.why else "read"
-        print(f"{read.time[:19]}  {read.who} ({read.accessor})  {read.path}  {came}")
+        who = f"{read.who} ({read.accessor})"
+        print(terminals.shown(f"{read.time[:19]}  {who}  {read.path}  {came}"))
     known = [line for line in sys.stdin.read().split() if line] if options.known else []
     shown = vault_audit.in_clear(log, known)
     for where in shown[:20]:
-        print(where, file=sys.stderr)
+        print(terminals.shown(str(where)), file=sys.stderr)
     print(f"{len(log)} entries, {len(shown)} with a secret in clear")
     return int(bool(shown))
 

@@ -20,7 +20,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from securetrain import plain_json, serving_settings
+from securetrain import plain_json, serving_settings, terminals
 
 LARGEST = 1_000_000  # bytes of a file of keys
 
@@ -34,7 +34,7 @@ def check(options: argparse.Namespace) -> int:
         try:
             serving_settings.read(path)
         except ValueError as error:
-            print(error, file=sys.stderr)
+            print(terminals.lines(str(error)), file=sys.stderr)
             wrong += 1
     files = f"{len(options.files)} file{'' if len(options.files) == 1 else 's'}"
     print(f"{files} checked, {wrong} with open settings")
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         given = serving_settings.read(options.settings)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(terminals.lines(str(error)), file=sys.stderr)
         return 1
     keys = read_keys(options.settings.parent / given.keys)
     if not options.weights.is_file():

@@ -39,7 +39,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from securetrain import commit_gate, commits, workflows
+from securetrain import commit_gate, commits, terminals, workflows
 from securetrain.commit_gate import POLICY, Policy
 
 
@@ -51,7 +51,7 @@ def check(options: argparse.Namespace) -> int:
         reviewed = commit_gate.read_policy(content, str(options.policy)).actions
     found, unread = workflows.check_paths(options.paths, reviewed)
     for line in [*found, *unread]:
-        print(line, file=sys.stderr)
+        print(terminals.lines(str(line)), file=sys.stderr)
     print(f"{len(found)} findings, {len(unread)} files could not be read")
     return 2 if unread else int(bool(found))
 
@@ -74,8 +74,7 @@ def gate(options: argparse.Namespace) -> int:
         found = commit_gate.decide(commit, policy, options.gitleaks)
         refused += bool(found)
         for line in found:
-            shown = line.encode("utf-8", "backslashreplace").decode()
-            print(shown, file=sys.stderr)
+            print(terminals.lines(line), file=sys.stderr)
         many = f"{len(commit.changed)} changed file" + "s" * (len(commit.changed) != 1)
         print(f"{commit.name}: {'refused' if found else 'passed'} ({many})")
     return int(bool(refused))

@@ -169,6 +169,11 @@ def test_the_hook_of_a_repository_needs_a_commit():
         (config(LOCAL | {"language": "pygrep"}), "it does not run the entry"),
         (config(LOCAL | {"stages": ["manual"]}), "does not run before a commit"),
         (config(LOCAL | {"exclude": "^a$"}), "no exception allows it"),
+        (config(LOCAL | {"language": "script"}), "it does not run the entry"),
+        (config(LOCAL | {"files": "^$"}), "files '^$': expected none"),
+        (config(LOCAL | {"types": ["python"]}), "types ['python']"),
+        (config(LOCAL | {"types_or": ["python"]}), "types_or ['python']"),
+        (config(LOCAL | {"exclude_types": ["file"]}), "exclude_types ['file']"),
     ],
 )
 def test_a_hook_that_does_not_do_its_work_is_named(content, says):
@@ -184,6 +189,31 @@ def test_the_gate_for_commits_needs_its_own_policy():
     (found,) = problems(text, config=config(gate))
     assert f"without {commit_gate.POLICY} it asks about no data" in found
     assert not problems(text, config=config(gate), more={commit_gate.POLICY: b""})
+
+
+def test_which_files_a_hook_reads_is_as_shipped_or_pinned():
+    text = HEAD + RULE.replace("hook secrets", "hook model-files")
+    model = LOCAL | {"id": "model-files", "entry": "securetrain gate look"}
+    assert not problems(text, config=config(model))  # every file
+    shipped = model | {"files": checklist.files()["model-files"]}
+    assert not problems(text, config=config(shipped))
+    narrow = config(model | {"files": r"\.pt$"})
+    (found,) = problems(text, config=narrow)
+    assert r"files '\\.pt$': expected" in found and "pin" in found
+    pin = f'[pinned]\n"{CONFIG}" = "{sha256(narrow).hexdigest()}"\n'
+    assert not problems(text + pin, config=narrow)
+    (other,) = problems(text + pin, config=config(model))
+    assert "not as" in other
+
+
+def test_the_files_of_a_hook_are_those_of_the_hook_that_is_shipped():
+    shipped = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    files = {hook["id"]: hook["files"] for hook in shipped if "files" in hook}
+    assert checklist.files() == files
+    assert not any(
+        {"types", "types_or", "exclude_types", "exclude"} & hook.keys()
+        for hook in shipped
+    )
 
 
 # Exceptions
@@ -233,9 +263,11 @@ COMMAND = "securetrain policy replay"
 CI = HEAD + RULE.replace("hook secrets", f"ci {COMMAND}")
 
 
-def workflow(run=COMMAND, step=None, job=None) -> dict[str, bytes]:
+def workflow(
+    run=COMMAND, step=None, job=None, on="pull_request", **jobs
+) -> dict[str, bytes]:
     one = {"steps": [{"run": run} | (step or {})]} | (job or {})
-    tree = {"on": "pull_request", "jobs": {"check": one}}
+    tree = {"on": on, "jobs": {"check": one} | jobs}
     return {".github/workflows/ci.yml": json.dumps(tree).encode()}
 
 
@@ -243,7 +275,15 @@ def workflow(run=COMMAND, step=None, job=None) -> dict[str, bytes]:
     "files",
     [
         workflow(),
-        workflow(f"set -e\n.venv/bin/{COMMAND} --since main\n"),
+        workflow(f".venv/bin/{COMMAND} --since main\n"),
+        workflow(on=["push", "pull_request"]),
+        workflow(on={"push": {"branches": ["main"]}, "workflow_dispatch": None}),
+        workflow(on={"pull_request": {"types": ["opened", "synchronize", "edited"]}}),
+        workflow(job={"needs": "build"}, build={"steps": []}),
+        {
+            ".github/workflows/ci.yml": b"on: [push]\njobs:\n  a:\n    steps:\n"
+            + f"      - run: {COMMAND}\n".encode()
+        },
     ],
 )
 def test_a_command_that_a_workflow_runs_is_found(files):
@@ -258,6 +298,25 @@ def test_a_command_that_a_workflow_runs_is_found(files):
         workflow(f"{COMMAND} # later"),
         workflow(f"echo {COMMAND}"),
         workflow(f"{COMMAND}ed"),
+        workflow(f"{COMMAND} --help"),
+        workflow(f"{COMMAND} -h"),
+        workflow(f"exit 0\n{COMMAND}"),
+        workflow(f"if false; then\n{COMMAND}\nfi"),
+        workflow(f"{COMMAND} --since $(git rev-parse HEAD)"),
+        workflow(step={"shell": "true {0}"}),
+        workflow(job={"defaults": {"run": {"shell": "true {0}"}}}),
+        workflow(on="workflow_dispatch"),
+        workflow(on={"schedule": [{"cron": "0 0 1 1 *"}]}),
+        workflow(on={"pull_request": {"paths": ["docs/**"]}}),
+        workflow(on={"push": {"paths-ignore": ["**"]}}),
+        workflow(on={"push": {"tags": ["v*"]}}),
+        workflow(on={"pull_request": {"types": ["closed"]}}),
+        workflow(on=None),
+        workflow(job={"needs": "build"}),
+        workflow(job={"needs": ["build"]}, build={"if": "false", "steps": []}),
+        workflow(job={"needs": "a"}, a={"needs": "b"}, b={"if": "false"}),
+        workflow(job={"needs": "a"}, a={"needs": "check"}),
+        workflow(job={"needs": {"a": 1}}),
         workflow(step={"continue-on-error": True}),
         workflow(step={"if": "false"}),
         workflow(job={"if": "false"}),
@@ -268,10 +327,8 @@ def test_a_command_that_a_workflow_runs_is_found(files):
 )
 def test_a_command_that_may_be_passed_over_is_not(files):
     (found,) = problems(CI, more=files)
-    assert (
-        found
-        == f"{RULES}: no-keys: ci {COMMAND}: no workflow runs it, in a line of its own"
-    )
+    why = "no workflow is sure to run it, in a step of its own"
+    assert found == f"{RULES}: no-keys: ci {COMMAND}: {why}"
 
 
 def test_the_policy_in_words_has_the_same_rules():

@@ -1,5 +1,6 @@
 """`securetrain policy`: begin, check, make commits again, deploy, review, pin."""
 
+import os
 import pickle
 import subprocess
 from datetime import timedelta
@@ -136,6 +137,36 @@ def test_new_rules_do_not_judge_themselves(team):
     made = replay.commits_since(team.folder, team.base, team.today, team.env)
     (outcome,) = made
     assert ".securetrain: a commit that changes the rules needs" in outcome.said
+
+
+@pytest.mark.parametrize("name", ["pre_commit.py", "pre_commit/__main__.py"])
+@pytest.mark.parametrize("way", ["", "PYTHONPATH", "PATH"])
+def test_what_a_commit_brings_does_not_run_in_ci(team, name, way):
+    """A file with the judge's name stands where the judge is started."""
+    here = {"": {}, "PYTHONPATH": {"PYTHONPATH": "."}}.get(way)
+    here = here or {"PATH": f".{os.pathsep}{team.env['PATH']}"}
+    passes = b"raise SystemExit(0)\n"
+    free = {"weights/new.pt": pickle.dumps(1), name: passes, "sitecustomize.py": passes}
+    team.uninstall()
+    assert team.commit(free | {"git": b"#!/bin/sh\nexit 0\n"}).made
+    team.git("update-index", "--chmod=+x", "git")
+    team.git("commit", "-q", "--amend", "--no-edit")
+    env = team.env | here
+    (outcome,) = replay.commits_since(team.folder, team.base, team.today, env)
+    assert "model-files" in outcome.why, outcome.said
+
+
+def test_attributes_do_not_hide_what_a_file_holds(team):
+    """The hooks read the bytes that git stores, and no translation of them."""
+    secret = f"use {policy_drill.key(team)}\n".encode()
+    says = b"notes.md text working-tree-encoding=IBM037\n"
+    team.uninstall()
+    (team.folder / ".gitattributes").write_bytes(says)
+    assert team.commit({"notes.md": secret.decode().encode("cp037")}).made
+    shown = team.git("show", "HEAD:notes.md").stdout
+    assert shown.encode() == secret  # so it lies in history
+    (outcome,) = replay.commits_since(team.folder, team.base, team.today, team.env)
+    assert "secrets" in outcome.why, outcome.said
 
 
 def test_an_exception_ends(team):

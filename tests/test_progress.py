@@ -86,6 +86,31 @@ def test_summary_counts_first_and_later_answers_and_last_checks() -> None:
     assert progress.summary()[LAB].answered == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("verb", {"display": {"en": ["started"]}}),
+        ("timestamp", 12),
+        ("object", {"id": ["x"]}),
+        ("result", {"score": {"raw": []}, "success": {}}),
+    ],
+)
+def test_a_line_of_other_types_costs_only_itself(work: Path, key, value) -> None:
+    progress.record("finished", LESSON)
+    event = json.loads((work / "progress.jsonl").read_text(encoding="utf-8"))
+    with (work / "progress.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(event | {key: value}) + "\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert progress.summary()[LESSON].finished == event["timestamp"]
+        assert progress.lines()[1] == (key != "result")
+
+
+def test_half_a_character_is_recorded(work: Path) -> None:
+    progress.record("answered", LESSON, part="q", success=True, response="\ud800")
+    assert progress.events()[0]["result"]["response"] == "\ud800"
+
+
 @pytest.mark.parametrize("damage", ['{"timestamp": "2026', "[]", '{"object": 3}', "\0"])
 def test_a_damaged_line_costs_only_itself(work: Path, damage: str) -> None:
     """A crash cuts a line short; the next event starts on a line of its own."""

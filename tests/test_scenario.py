@@ -12,11 +12,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from securetrain import (
+    audit_log,
     cli,
     debriefs,
     drill_log,
@@ -198,14 +200,16 @@ def test_a_folder_is_never_overwritten_and_a_failure_leaves_nothing(
 
 
 def test_a_truth_is_fixed_and_hidden():
-    truth, salt, key = {"faults": [1]}, b"s" * 32, sealed.key(b"x" * 16, "drill")
-    fixed, data = sealed.commitment(truth, salt), sealed.seal(truth, salt, key)
+    truth, salt = {"faults": [1]}, b"s" * 32
+    fixed = sealed.commitment(truth, salt)
+    key = sealed.key(b"x" * 16, "drill", fixed)
+    data = sealed.seal(truth, salt, key)
     assert sealed.unseal(data, key, fixed) == (truth, salt)
     other = sealed.commitment({"faults": [2]}, salt)
     for bad in (
         (data[:-1] + bytes([data[-1] ^ 1]), key, fixed),
-        (data, sealed.key(b"y" * 16, "drill"), fixed),
-        (data, sealed.key(b"x" * 16, "another"), fixed),
+        (data, sealed.key(b"y" * 16, "drill", fixed), fixed),
+        (data, sealed.key(b"x" * 16, "another", fixed), fixed),
         (data, key, other),
         (b"", key, fixed),
         (sealed.seal({"faults": [2]}, salt, key), key, fixed),
@@ -214,6 +218,16 @@ def test_a_truth_is_fixed_and_hidden():
             sealed.unseal(*bad)
     with pytest.raises(Refused, match="not the one that the commitment fixed"):
         sealed.check({"faults": [2]}, salt, fixed)
+
+
+def test_two_truths_of_one_drill_are_sealed_with_two_keys(tmp_path):
+    """A drill made again after an update: the same key would give both away."""
+    one, two = {"faults": [1]}, {"faults": [2]}
+    keys = {
+        sealed.key(b"x" * 16, "drill", sealed.commitment(truth, b"s" * 32))
+        for truth in (one, two)
+    }
+    assert len(keys) == 2
 
 
 def test_a_truth_that_was_changed_after_the_reveal_is_refused(tmp_path):
@@ -232,6 +246,22 @@ def test_a_truth_that_was_changed_after_the_reveal_is_refused(tmp_path):
     assert path.read_text() == text
     with pytest.raises(Refused, match="revealed before"):
         scenario_folder.reveal(folder)
+    for cut in (b"", path.read_bytes()[:40], b"[" * 100_000):
+        path.write_bytes(cut)
+        scenario_folder.reveal(folder)
+        assert path.read_text() == text
+    assert not list(folder.glob(".truth*"))
+
+
+def test_a_truth_that_no_line_opened_is_refused_and_can_be_opened(tmp_path):
+    folder = new(tmp_path / "drill")
+    other = new(tmp_path / "other")
+    scenario_folder.reveal(other)
+    shutil.copy(other / TRUTH, folder / TRUTH)
+    with pytest.raises(Refused, match="the log does not say when"):
+        scenario_judge.judge(folder)
+    scenario_folder.reveal(folder)
+    scenario_judge.judge(folder)
 
 
 def test_an_instructors_secret_opens_and_nothing_else(tmp_path):
@@ -311,6 +341,25 @@ def test_after_the_reveal_only_notes_are_taken(tmp_path):
     say(folder, datetime.now(UTC), do="note", text="so that was it")
     with pytest.raises(Refused, match="only notes are taken"):
         say(folder, do="detect", kind="leaked-secret", item="key-3")
+    whole = (folder / LOG).read_bytes()
+    for late in (
+        {"do": "detect", "kind": "leaked-secret", "item": "key-3"},
+        {"do": "reveal"},
+    ):
+        (folder / LOG).write_bytes(whole)
+        audit_log.append(folder / LOG, late)  # as if by hand, with the right hashes
+        with pytest.raises(Refused, match="line 4: only notes come after line 2"):
+            scenario_judge.judge(folder)
+
+
+def test_what_stands_in_a_log_steers_no_terminal(tmp_path, monkeypatch, capsys):
+    folder = new(tmp_path / "drill")
+    say(folder, do="detect", kind="leaked-secret", item="\x1b[2J")
+    scenario_folder.reveal(folder)
+    monkeypatch.chdir(folder)
+    assert cli.main(["scenario", "check"]) == 1
+    said = capsys.readouterr()
+    assert "\ufffd[2J" in said.out and "\x1b" not in said.out + said.err
 
 
 # --- Repairs ----------------------------------------------------------------------
@@ -419,6 +468,27 @@ def test_a_delivery_that_was_changed_afterwards_does_not_count(tmp_path):
     assert "changed after it was delivered" in judged.rows[1].why
 
 
+@pytest.mark.parametrize("kind", ["absolute", "above", "link", "folder", "large"])
+def test_only_a_copy_that_the_drill_keeps_is_read(tmp_path, kind):
+    folder = new(tmp_path / "drill", "2026-02")
+    outside = tmp_path / "outside.json"
+    outside.write_bytes(b"1" + b" " * (1 << 20) * (kind == "large"))
+    digest = sha256(outside.read_bytes()).hexdigest()
+    name = f"{digest[:16]}.json"
+    inside = folder / "delivered" / name
+    inside.parent.mkdir()
+    if kind == "link":
+        inside.symlink_to(outside)
+    elif kind == "folder":
+        inside.mkdir()
+    elif kind == "large":
+        inside.write_bytes(outside.read_bytes())
+    names = {"absolute": str(outside), "above": "../../outside.json"}
+    event = {"value": None, "file": names.get(kind, name), "digest": digest}
+    with pytest.raises(Refused):
+        scenario_judge.delivered(folder, event)
+
+
 def test_evidence_that_a_clean_up_changed_is_named(tmp_path):
     folder = new(tmp_path / "drill", "2026-02")
     assert scenario_folder.changed(folder) == []
@@ -429,6 +499,21 @@ def test_evidence_that_a_clean_up_changed_is_named(tmp_path):
     path.write_bytes(scenario_folder.described(folder))  # and the list with it
     with pytest.raises(Refused, match="not the list of the start"):
         scenario_folder.changed(folder)
+
+
+@pytest.mark.parametrize("kind", ["drifting-service", "tampered-log"])
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan")])
+def test_a_number_beyond_all_measure_is_refused(kind, value):
+    fault = {"kind": kind, "last": [1, 2]}
+    assert "expected a number" in scenario_judge.refused(fault, value)
+
+
+def test_the_second_way_to_look_is_gone_when_the_first_found_it(monkeypatch, tmp_path):
+    one = Found("poisoned-data", "stop", [], "seen")
+    monkeypatch.setattr("securetrain.scenario_data.load", lambda _: None)
+    monkeypatch.setattr(responder, "accounts", lambda _: iter([one]))
+    monkeypatch.setattr(responder, "groups", lambda _: (1 / 0 for _ in "x"))
+    assert list(responder.training_set(tmp_path)) == [one]
 
 
 # --- The twelve months ------------------------------------------------------------
@@ -525,18 +610,52 @@ def test_fewer_than_five_others_are_not_shown(debriefed, tmp_path):
     slow = replace(own.findings[0], detected_after_s=500.0)
     for number in range(5):
         other = replace(own, team=f"team-{number}", findings=(slow,))
-        debriefs.write(other, tmp_path / f"{number}.json")
+        debriefs.write(other, tmp_path / f"{number}-debrief.json")
         count, found = scenario_debrief.others(tmp_path, own)
         assert count == number + 1 and bool(found) == (number == 4)
     assert found["poisoned-data"]["detected_after_s"] == 500
-    debriefs.write(replace(own, month="2026-02"), tmp_path / "other-month.json")
-    debriefs.write(own, tmp_path / "own.json")
+    debriefs.write(replace(own, month="2026-02"), tmp_path / "month-debrief.json")
+    debriefs.write(own, tmp_path / "debrief.json")
+    (tmp_path / "truth.json").write_text("{}")  # a drill's folder holds others
     assert scenario_debrief.others(tmp_path, own)[0] == 5
     says = scenario_debrief.sentences(debriefed[1], (4, {}))
     assert "Fewer than 5 other teams: nothing is shown of them." in says
-    (tmp_path / "0.json").write_text("{}")
-    with pytest.raises(ValueError, match="0.json: no debrief"):
+    (tmp_path / "0-debrief.json").write_text("{}")
+    with pytest.raises(ValueError, match="0-debrief.json: no debrief"):
         scenario_debrief.others(tmp_path, own)
+
+
+def test_teams_are_counted_and_who_never_found_it_took_longest(debriefed, tmp_path):
+    own = debriefed[1].debrief
+    fast = replace(own.findings[0], detected_after_s=100.0)
+    never = replace(
+        fast,
+        found=False,
+        detected_after_s=None,
+        contained_after_s=None,
+        recovered_after_s=None,
+    )
+    elsewhere = replace(fast, kind="tampered-log")
+    for number in range(5):
+        two = (fast, replace(fast, id="again")) if number < 3 else (elsewhere,)
+        other = replace(own, team=f"team-{number}", findings=two)
+        debriefs.write(other, tmp_path / f"{number}-debrief.json")
+    assert scenario_debrief.others(tmp_path, own) == (5, {})  # 6 findings, 3 teams
+    for number, one in enumerate((never, never, never, fast, fast)):
+        path = tmp_path / f"{number}-debrief.json"
+        path.unlink()
+        debriefs.write(replace(own, team=f"team-{number}", findings=(one,)), path)
+    _, found = scenario_debrief.others(tmp_path, own)
+    assert scenario_debrief.minutes(found[fast.kind]["detected_after_s"]) == "never"
+
+
+def test_a_files_name_stays_words_in_the_debrief(debriefed):
+    judged = replace(debriefed[1], changed=("<img src=x>![a](http://x)\x1b[2J_`.md",))
+    text = scenario_debrief.markdown(
+        "A *title*", judged, [], scenario_debrief.sentences(judged, None)
+    )
+    assert "&lt;img src=x&gt;\\!\\[a\\](http&#58;//x)" in text
+    assert "\\_\\`.md" in text and "\x1b" not in text and "A \\*title\\*" in text
 
 
 def test_a_line_that_no_command_writes_is_refused(tmp_path):
