@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,12 +39,19 @@ def synthetic(folder: Path, quarter: Quarter, learners: int, seed: int) -> None:
     write_gradebook(folder / "gradebook.db", cohort)
     head = kpis.read_log(folder / "gate.jsonl")[1]
     print(f"wrote {folder}: {learners} synthetic learners, no people. Its page:")
-    print(
-        f"securetrain kpis --html kpis.html --period {quarter} "
-        f"--gradebook sqlite:///{folder.resolve()}/gradebook.db "
-        f"--cohort {folder}/cohort.csv --records {folder}/records "
-        f"--debriefs {folder}/debriefs --gate-log {folder}/gate.jsonl --head {head}"
-    )
+    words = {
+        "html": "kpis.html",
+        "csv": "kpis.csv",
+        "period": quarter,
+        "gradebook": folder / "gradebook.db",
+        "cohort": folder / "cohort.csv",
+        "records": folder / "records",
+        "debriefs": folder / "debriefs",
+        "gate-log": folder / "gate.jsonl",
+        "head": head,
+    }
+    line = [word for key, value in words.items() for word in (f"--{key}", str(value))]
+    print(shlex.join(["securetrain", "kpis", *line]))
 
 
 # --- The command ----------------------------------------------------------------------

@@ -138,7 +138,11 @@ def _completed(
         notes += doubt(interval, COMPLETION)
     tables = [_groups("Lab", states, lambda key: key[1])]
     if any(roles.values()):
-        tables.append(_groups("Path", states, lambda key: _path(roles[key[0]])))
+        paths = Counter(_path(roles[who]) for who in {who for who, _ in states})
+        if min(paths.values()) < kpi_numbers.SMALLEST:  # both tables would tell on it
+            notes.append("by path: not shown, a path has fewer than five learners")
+        else:
+            tables.append(_groups("Path", states, lambda key: _path(roles[key[0]])))
     return replace(
         empty, value=100 * low if fixed else None, shown=shown,
         status=status, n=f"{learners} learners, {len(states)} labs assigned",

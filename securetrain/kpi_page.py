@@ -179,6 +179,9 @@ def page(
     counts = [said for said in counts if not said.startswith("0 ")]
     title = f"{'Synthetic: ' if synthetic else ''}Secure AI training, {quarter}"
     banner = "Synthetic data: made by a program to try this page. It shows no people."
+    running = ""
+    if f"{now:%Y-%m}" <= quarter.months[-1]:
+        running = f"<p>This quarter is not over: numbers as of {now:%Y-%m-%d}.</p>"
     css = (pages.STATIC / "kpis.css").read_text("utf-8")
     made = f"{now:%Y-%m-%d %H:%M} UTC"
     return (
@@ -190,6 +193,7 @@ def page(
         f"<style>{css}</style></head>\n<body><main>"
         f"<h1>{text(title)}</h1>"
         + (f'<p class="banner">{banner}</p>' if synthetic else "")
+        + running
         + f'<p class="summary">{", ".join(counts)}.</p>\n<div class="cards">'
         + "\n".join(map(card, figures))
         + f"</div>\n<h2>What these numbers rest on</h2>{limits(figures)}"
