@@ -154,11 +154,15 @@ def delivered(folder: Path, event: Mapping[str, Any]) -> Any:
 def _own(path: Path) -> bytes:
     """Return the bytes of a delivered copy; not of a link, a device, a large file."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with open(os.open(path, flags), "rb") as file:
-        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    number = os.open(path, flags)
+    try:
+        regular = stat.S_ISREG(os.fstat(number).st_mode)
         if not regular or path.parent.is_symlink():
             raise Refused("delivery", f"{path.name}: expected a file of this drill")
-        data = file.read(LARGEST + 1)
+        with open(number, "rb", closefd=False) as file:
+            data = file.read(LARGEST + 1)
+    finally:
+        os.close(number)
     if len(data) > LARGEST:
         raise Refused("delivery", f"{path.name}: more than {LARGEST >> 20} MB")
     return data
