@@ -81,19 +81,9 @@ def write(path: Path, words: str, force: bool) -> None:
     """Write a file whole or not at all, one that exists only with `force`."""
     data = words.encode("utf-8")
     if force:
-        _replace(path, data)
+        own_files.replace(path, data)
     elif not own_files.create(path, data):
         raise ValueError(f"{path}: exists; --force replaces it")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(scratch, "xb") as file:
-            file.write(data)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def report(figures: list[Figure]) -> str:

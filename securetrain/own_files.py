@@ -1,10 +1,14 @@
-"""Files that are the learner's own: made whole or not at all, and never replaced."""
+"""Files that are made whole or not at all, and never replace another unasked."""
 
 from __future__ import annotations
 
 import errno
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # a file system without them
 
 
 def create(path: Path, content: bytes, mode: int = 0o644) -> bool:
@@ -17,25 +21,60 @@ def create(path: Path, content: bytes, mode: int = 0o644) -> bool:
     for place in (path, path.parent):
         if place.is_symlink():
             raise ValueError(f"{place} is a symbolic link; remove it and try again.")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = _scratch(path, content, mode)
     try:
-        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        _link(scratch, path)
+        try:
+            os.link(scratch, path)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            _write_new(path, content, mode)
     except FileExistsError:
         return False
     finally:
-        scratch.unlink(missing_ok=True)
+        scratch.unlink()
     return True
 
 
-def _link(scratch: Path, path: Path) -> None:
-    """Give a file its name; unlike a rename, this never replaces another file."""
+def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a file whole or not at all, in the place of one that is there."""
+    scratch = _scratch(path, content, mode)
     try:
-        os.link(scratch, path)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
-            raise
-        with path.open("xb") as file:  # a file system without hard links
-            file.write(scratch.read_bytes())
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink()
+        raise
+
+
+def _scratch(path: Path, content: bytes, mode: int) -> Path:
+    """Return a file beside `path` with this content, under a name nobody can guess."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode & ~_umask())
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(name)
+        raise
+    return Path(name)
+
+
+def _write_new(path: Path, content: bytes, mode: int) -> None:
+    """Write a file where links are not known: with its mode from the start."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            path.unlink()
+        raise
+
+
+def _umask() -> int:
+    """Return the process's umask, which can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask

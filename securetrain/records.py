@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from securetrain import catalogue, own_files, paths, plain_json, progress
+from securetrain import catalogue, own_files, paths, plain_json, progress, survey
 from securetrain.terminals import shown
 
 SCHEMA = "securetrain.record/1"
@@ -175,8 +175,8 @@ def _rating(result: dict[str, Any]) -> float | None:
     raw, low, high = (score.get(key) for key in ("raw", "min", "max"))
     if any(type(n) not in (int, float) for n in (raw, low, high)):
         raise ValueError("expected a score with numbers for raw, min and max")
-    if not low <= raw <= high:
-        raise ValueError(f"a score of {raw} is not from {low} to {high}")
+    if (low, high) != (survey.LOW, survey.HIGH) or raw not in range(low, high + 1):
+        raise ValueError(f"expected a score of 1 to 5, got {raw!r:.20} of {high!r:.20}")
     return raw
 
 
