@@ -119,10 +119,11 @@ def revealed(lines: Sequence[Line]) -> str:
 def elapsed(lines: Sequence[Line]) -> list[float]:
     """Return the seconds since the start of each line; never fewer than before.
 
-    A clock that was set back stands still until it has caught up.
+    Steps forward are summed: a clock that was set back gains the gap in which it was.
     """
-    found, latest = [], 0.0
+    found, total, before = [], 0.0, lines[0]["time"] if lines else ""
     for line in lines:
-        latest = max(latest, seconds(lines[0]["time"], line["time"]))
-        found.append(latest)
+        total += max(0.0, seconds(before, line["time"]))
+        before = line["time"]
+        found.append(total)
     return found

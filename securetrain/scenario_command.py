@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from securetrain import drill_log, terminals
+from securetrain import audit_log, drill_log, terminals
 from securetrain.archives import Refused
 from securetrain.debriefs import KINDS
 from securetrain.scenario_folder import LOG, TRUTH, Sheet, read_sheet
@@ -92,14 +92,20 @@ def note(options: argparse.Namespace) -> int:
 
 def step(options: argparse.Namespace) -> int:
     """Say that something is wrong, or stop it."""
+    from securetrain import scenario_items
+
+    _here()
+    scenario_items.check(HERE, options.kind, options.item)
     return _add({"do": options.step, "kind": options.kind, "item": options.item})
 
 
 def recover(options: argparse.Namespace) -> int:
     """Deliver a repair: a number, or a JSON file of which a copy is kept."""
+    from securetrain import scenario_items
     from securetrain.scenario_folder import deliver
 
     _here()
+    scenario_items.check(HERE, options.kind, options.item)
     try:
         number = float(options.value)
     except ValueError:
@@ -112,6 +118,7 @@ def recover(options: argparse.Namespace) -> int:
             raise ValueError(f"{options.value}: expected a finite number or a file")
         value = int(number) if number.is_integer() else number
     try:
+        value = scenario_items.repair(HERE, options.kind, value)
         head = deliver(HERE, options.kind, options.item, value)
     except Refused:
         raise
@@ -176,6 +183,13 @@ def verify(options: argparse.Namespace) -> int:
     sheet = _here()
     lines = drill_log.read(HERE / LOG, sheet.commitment)
     _print(f"{len(lines)} lines, chained, since {lines[0]['time']}")
+    hashes = [audit_log.hash_of(row) for row in (HERE / LOG).read_bytes().splitlines()]
+    _print(f"the log's newest hash is {hashes[-1][:16]}…")
+    head = (options.head or "").strip().rstrip("…").lower()
+    if options.head is not None and len(head) < 16:
+        raise ValueError(f"--head {options.head}: expected 16 digits of a hash or more")
+    if head and not any(one.startswith(head) for one in hashes):
+        raise Refused("log", f"no line has the hash {head[:16]}…: lines were removed")
     if drill_log.revealed(lines):
         scenario_folder.read_truth(HERE)
         _print("the truth fits the commitment of the start")
@@ -222,7 +236,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--others", type=Path, help="a folder of others' debrief.json")
     one.set_defaults(do=debrief)
     for name, do in (("check", check), ("verify", verify)):
-        parts.add_parser(name, help=do.__doc__.splitlines()[0]).set_defaults(do=do)
+        one = parts.add_parser(name, help=do.__doc__.splitlines()[0])
+        one.set_defaults(do=do)
+    one.add_argument("--head", metavar="HASH", help="a hash that was printed before")
     return whole
 
 

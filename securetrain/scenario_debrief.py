@@ -25,6 +25,31 @@ STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem a
 padding:0 1rem;color:#1a1a1a}table{border-collapse:collapse;margin:1rem 0}
 th,td{border:1px solid #bbb;padding:.3rem .6rem;text-align:left;vertical-align:top}
 caption{text-align:left;font-weight:600}"""
+WAYS = {  # how a fault came about, for the debrief
+    "sticker": "images with a sticker, labelled as another sign",
+    "mosaic": "images with a mosaic, labelled as another sign",
+    "wave": "images with a faint wave, labelled as another sign",
+    "relabelled": "an account gave images another label",
+    "cover": "images with a trigger, and some with honest labels to cover them",
+    "notebook output": "a notebook printed the key",
+    "git history": "the key was committed, and stayed in the history",
+    "checkpoint config": "the key was saved in the checkpoint's settings",
+    "optimiser state": "the key was saved in the optimiser's state",
+    "tensor view": "the key lay in memory that was saved behind a tensor",
+    "training log": "the key was written, encoded, into the training's log",
+    "rollback": "an old list of the owner was served again",
+    "stranger": "a release of a stranger's key was approved",
+    "forged list": "the list was signed with a stranger's key",
+    "twice": "another release of the same number was approved",
+    "edited": "a line was changed",
+    "cut": "lines at the end were removed",
+    "inserted": "lines were replaced and signed with a stranger's key",
+    "forked": "lines were written anew, with the log's own key",
+    "fog": "fog came up before a camera",
+    "colour cast": "a camera's colours shifted",
+    "night": "a camera's images grew dark",
+    "noise questions": "somebody sent noise among the images",
+}
 Table = tuple[str, Sequence[str], list[Sequence[str]]]  # caption, head, rows
 
 
@@ -91,7 +116,7 @@ def _timeline(judged: Judged) -> Table:
     rows = [
         (fault["when"][:16].replace("T", " "), f"{fault['kind']} {fault['item']}")
         + (
-            f"by {fault['vector']}",
+            WAYS[fault["vector"]],
             f"after {fault['cause']}" if fault["cause"] else "–",
         )
         for fault in sorted(judged.truth["faults"], key=lambda fault: fault["when"])
@@ -153,6 +178,7 @@ def sentences(judged: Judged, peers: tuple[int, Any] | None) -> list[str]:
     found = [judged.truth["story"]]
     found.append(f"Missed: {', '.join(missed) or 'nothing'}.")
     found.append(f"False alarms: {drill.false_alarms}.")
+    found.append(f"Wrong repairs: {sum(judged.wrong_repairs.values())}.")
     if came_back:
         why = "its cause was never contained"
         found.append(f"Open at the end: {', '.join(came_back)}; {why}.")

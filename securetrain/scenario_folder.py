@@ -265,7 +265,10 @@ def read_truth(folder: Path) -> dict[str, Any]:
     """Return the revealed truth, checked against what was fixed at the start."""
     sheet, path = read_sheet(folder), folder / TRUTH
     if not path.is_file():
-        raise ValueError("the truth is still sealed: securetrain scenario reveal")
+        raise ValueError(
+            "the truth is still sealed: securetrain scenario reveal opens it; "
+            "it ends the drill, so finish first"
+        )
     try:
         tree = plain_json.read(path.read_bytes())
         truth, salt = tree["truth"], bytes.fromhex(tree["salt"])

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from securetrain.scenarios import ROWS
 REMOVED, KEPT = 0.9, 0.9  # of the poison at least; of the honest images at least
 BEYOND = 1e15  # no line and no threshold is as far
 COPY = re.compile(r"[0-9a-f]{16}\.json")  # as `scenario_folder.deliver` names them
+WRONG = 2  # repairs of one fault that may fail: a guess is no repair
 CALM, STOPPED = 0.1, 0.9  # calm days stopped at most; drifting days stopped at least
 
 
@@ -60,14 +61,16 @@ class Judged:
     repairs: Mapping[str, Any]
     clock: tuple[str, ...]  # what was odd about the clock
     changed: tuple[str, ...]  # files of evidence that are not as at the start
+    wrong_repairs: Mapping[str, int] = field(default_factory=dict)  # fault -> how many
 
     @property
     def held(self) -> bool:
-        """Nothing missed, all repaired, and no more false alarms than faults."""
+        """Nothing missed, all repaired without guessing, few false alarms."""
         done = all(one.recovered_after_s is not None for one in self.debrief.findings)
         found = all(one.found for one in self.debrief.findings)
-        few = self.debrief.false_alarms <= len(self.debrief.findings)
-        return found and done and few
+        few = 2 * self.debrief.false_alarms <= len(self.debrief.findings)
+        guessed = any(count > WRONG for count in self.wrong_repairs.values())
+        return found and done and few and not guessed
 
 
 def judge(folder: Path) -> Judged:
@@ -83,6 +86,7 @@ def judge(folder: Path) -> Judged:
     times = drill_log.elapsed(lines)
     faults = {(one["kind"], one["item"]): one for one in truth["faults"]}
     rows, wrong, repairs = [], set(), {}
+    failed = dict.fromkeys((one["id"] for one in truth["faults"]), 0)
     first: dict[str, dict[str, float]] = {one["id"]: {} for one in truth["faults"]}
     for line, after in zip(lines, times, strict=True):
         event = line["event"]
@@ -91,17 +95,21 @@ def judge(folder: Path) -> Judged:
         rows.append(row)
         if row.right is False and event["do"] in ("detect", "contain"):
             wrong.add((event["kind"], event["item"]))
+        if fault and event["do"] == "recover":  # the last delivery is the one in use
+            first[fault["id"]].pop("recover", None)
+            repairs.pop(fault["id"], None)
+            failed[fault["id"]] += not row.right
         if row.right:
             first[fault["id"]].setdefault(event["do"], after)
             if event["do"] == "recover":
-                repairs.setdefault(fault["id"], delivered(folder, event))
+                repairs[fault["id"]] = delivered(folder, event)
     findings = _findings(truth["faults"], first)
     last = next(n for n, x in enumerate(lines) if x["event"]["do"] == "reveal")
     about = sheet.month, sheet.team, sheet.hard, sheet.synthetic, lines[0]["time"]
     ended = max(line["time"] for line in lines[: last + 1])
     debrief = Debrief(*about, ended, findings, len(wrong))
     odd = _clock(lines), tuple(changed(folder))
-    return Judged(debrief, truth, tuple(rows), repairs, *odd)
+    return Judged(debrief, truth, tuple(rows), repairs, *odd, failed)
 
 
 def _clock(lines: Sequence[Mapping]) -> tuple[str, ...]:

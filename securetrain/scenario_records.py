@@ -39,7 +39,7 @@ PLACES = {
     "training log": "train.log",
 }
 LOGS = ("signs", "digits", "weekly")
-HEADS = (8, 16)  # lines at which a witness kept a head
+HEADS = (8, 16, 24)  # lines at which a witness kept a head
 
 
 # --- Keys ---------------------------------------------------------------------------
@@ -135,11 +135,13 @@ def registry(plan: Plan, folder: Path) -> Truth:
     if "renewed registry" in plan.row.noise:
         lists.append(_list(plan, releases, (now, new), 50))
     served, signer, item = lists[-1], "owner", ""
+    last = f"signs-{first + 3}"  # a candidate that nobody approved, or what was forged
+    releases[last] = gate_attacks.sign(files[3], first + 3, publisher)
     if fault and fault.vector == "rollback":
         served, item = lists[1], old
     elif fault:
         twice = fault.vector == "twice"
-        item = f"{new}-b" if twice else f"signs-{first + 3}"
+        item = last
         key = publisher if twice else plan.seed.bytes("stranger")
         releases[item] = gate_attacks.sign(files[3], first + 3 - twice, key)
         served = _list(plan, releases, (now, new, item), 45)
@@ -190,10 +192,8 @@ def runs(plan: Plan, folder: Path) -> Truth:
         said = story(rng, "failed run" in plan.row.noise and name == LOGS[0])
         lines = written(plan, name, said, key)
         log = runlog.read(_text(lines), name, runlog.public(key))
-        kept = {size: _head(log, size, key) for size in (*HEADS, len(lines))}
-        if name != bad:
-            kept.pop(len(lines))  # nobody was there yet: honest logs go on
-        else:
+        kept = {size: _head(log, size, key) for size in HEADS}
+        if name == bad:
             lines, truth = tampered(plan, name, said, lines)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.jsonl").write_bytes(_text(lines))
@@ -216,9 +216,12 @@ def _text(lines: Sequence[bytes]) -> bytes:
 
 
 def story(rng: Any, failed: bool) -> list[dict[str, Any]]:
-    """Return what is said of four runs; failed: one of them ends badly, honestly."""
+    """Return what is said of four runs and the start of a fifth, 26 to 29 lines.
+
+    failed: one of the four ends badly, honestly
+    """
     said: list[dict[str, Any]] = []
-    for number in range(4):
+    for number in range(5):
         run, bad = f"{rng.randrange(16**8):08x}", failed and number == 2
         said += [
             {"do": "start", "run": run},
@@ -236,7 +239,7 @@ def story(rng: Any, failed: bool) -> list[dict[str, Any]]:
         said.append(
             {"do": "end", "run": run, "status": "FAILED" if bad else "FINISHED"}
         )
-    return said
+    return said[: rng.randint(HEADS[-1] + 2, len(said) - 1)]
 
 
 def written(
@@ -264,12 +267,13 @@ def tampered(
 ) -> tuple[list[bytes], Truth]:
     """Return a log as the attacker left it, and the truth: the last line to trust."""
     vector, rng = plan.fault("tampered-log").vector, plan.seed.rng("tampered")
-    steps = [n for n, one in enumerate(said) if one["do"] == "metric" and n > HEADS[0]]
+    steps = [n for n, one in enumerate(said) if one["do"] == "metric"]
+    steps = [n for n in steps if HEADS[0] < n < HEADS[-1]]  # a witness saw the truth
     at = rng.choice([n for n in steps if n not in HEADS])  # from 0: the line that lies
     better = [dict(one) for one in said]
     better[at]["value"] = run_facts.number(0.9 + rng.random() / 11)
     if vector == "cut":
-        end = rng.randrange(HEADS[1] + 1, len(lines) - 1)
+        end = rng.randrange(HEADS[1] + 1, HEADS[-1])
         return list(lines[:end]), {"item": name, "last": [end, end]}
     if vector == "edited":
         old, new = (canonical(one[at]["value"]) for one in (said, better))

@@ -78,13 +78,15 @@ def streams(plan: Plan, folder: Path) -> dict[str, Any]:
     bad = plan.seed.rng("camera").choice(CAMERAS) if fault else ""
     folder.mkdir(parents=True)
     _write(folder / "checked.csv", pool(plan.seed.number("checked"))[1][None, :KNOWN])
-    calm = [name for name in CAMERAS if name != bad]
-    busy = calm[0] if "busy stream" in plan.row.noise else ""
+    busy = plan.seed.rng("busy").choice(
+        CAMERAS
+    )  # a drifting one too: size tells nothing
+    busy = busy if "busy stream" in plan.row.noise else ""
     for name in CAMERAS:
         happens = {"vector": fault.vector, "start": fault.hour} if name == bad else {}
         found = day(images, values, plan.seed.number(name), **happens)
         if name == busy:  # twice the visitors, the same kind of images
-            more = day(images, values, plan.seed.number(f"{name} again"))
+            more = day(images, values, plan.seed.number(f"{name} again"), **happens)
             found = np.concatenate([found, more], axis=1)
         _write(folder / f"{name}.csv", found)
     return {"item": bad, "start": fault.hour} if fault else {}

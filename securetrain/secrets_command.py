@@ -1,6 +1,6 @@
 """`securetrain secrets`: keys in files, and what a vault's audit log tells.
 
-    securetrain secrets scan FILE …
+    securetrain secrets scan [--fingerprint] FILE …
     securetrain secrets audit LOG --path secret/data/signs
 
 `scan` reads each file to the bottom (archives, checkpoints, base64) for three forms of
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from securetrain import key_scanners, terminals, vault_audit
@@ -45,7 +46,9 @@ def scan(options: argparse.Namespace) -> int:
         read += 1
         for value in found:
             where = terminals.shown(str(path))
-            print(f"{where}: {value[:4]}… ({len(value)} letters) looks like a key")
+            says = f"{value[:4]}… ({len(value)} letters) looks like a key"
+            mark = sha256(value.encode()).hexdigest()[:16]
+            print(f"{where}: {says}" + f", sha256:{mark}" * options.fingerprint)
         status = max(status, int(bool(found)))
     print(f"{read} files scanned for {len(key_scanners.FORMS)} forms of key")
     return status if read else 2
@@ -76,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     parts = whole.add_subparsers(required=True, metavar="scan | audit")
     one = parts.add_parser("scan", help="look for keys in files, to the bottom")
     one.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    says = "also print 16 digits of each key's SHA-256, to compare with a vault's list"
+    one.add_argument("--fingerprint", action="store_true", help=says)
     one.set_defaults(do=scan)
     one = parts.add_parser("audit", help="who read which secret, and is any in clear")
     one.add_argument("log", type=Path)

@@ -6,7 +6,9 @@ nothing loses in every month.
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,11 +27,14 @@ from securetrain import (
     gate,
     responder,
     runlog,
+    runs_command,
     scenario_debrief,
     scenario_folder,
+    scenario_items,
     scenario_judge,
     scenarios,
     sealed,
+    secrets_command,
 )
 from securetrain.archives import Refused
 from securetrain.debriefs import KINDS
@@ -196,6 +201,114 @@ def test_a_folder_is_never_overwritten_and_a_failure_leaves_nothing(
     assert not (tmp_path / "other").exists()
 
 
+def sizes(evidence: Path) -> dict[str, list]:
+    """What a rule sees that reads no evidence: names, heads and counts of lines."""
+    tables = (evidence / "service").glob("*.csv")
+    kept = [path.stem.split("-") for path in (evidence / "runs/kept").iterdir()]
+    logs = {name for name, _ in kept}
+    return {
+        "heads": [sorted(n for name, n in kept if name == log) for log in logs],
+        "releases": sorted(p.name for p in (evidence / "registry/releases").iterdir()),
+        "tables": {p.stem: p.read_bytes().count(b"\n") for p in tables},
+    }
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """Two drills of each month, without images: what names and sizes tell of them."""
+    from securetrain import scenario_records, scenario_service
+
+    found, images = [], scenario_service.pool(0)  # the same ones: none is looked at
+    patch = pytest.MonkeyPatch()
+    patch.setattr(scenario_service, "pool", lambda _: images)
+    for month, team in ((month, team) for month in MONTHS for team in ("red", "blue")):
+        plan, to = scenarios.plan(month, team), tmp_path_factory.mktemp("told")
+        scenario_records.registry(plan, to / "registry")
+        scenario_records.runs(plan, to / "runs")
+        item = scenario_service.streams(plan, to / "service").get("item", "")
+        found.append((plan, item, sizes(to)))
+    patch.undo()
+    return found
+
+
+def test_no_head_names_the_tampered_log_and_no_folder_the_forged_release(told):
+    for _, _, seen in told:
+        assert seen["heads"] == [["08", "16", "24"]] * 3
+        first = int(seen["releases"][0].split("-")[1])
+        assert set(seen["releases"]) <= {f"signs-{n}" for n in range(1, 50)} and first
+        assert len(seen["releases"]) == 4
+
+
+def test_a_busy_camera_is_as_often_the_one_that_drifts(told):
+    at = []
+    for _, bad, seen in told:
+        largest = max(seen["tables"], key=seen["tables"].get)
+        if bad and len(set(seen["tables"].values())) > 1:
+            order = ("north", "east", "harbour")
+            at.append((order.index(largest) - order.index(bad)) % 3)
+    assert 0 in at and len(set(at)) > 1, at  # neither it, nor never it
+
+
+def test_the_readme_names_tools_that_exist():
+    text = (Path(scenarios.__file__).parent / "scenario.md").read_text("utf-8")
+    table = text.split("| Ask with |")[1]
+    for call in re.findall(r"`(\w+)\.(\w+)`", table.replace("recovery.key", "")):
+        assert hasattr(importlib.import_module(f"securetrain.{call[0]}"), call[1])
+    assert secrets_command.parser().parse_args(["scan", "--fingerprint", "f"])
+    line = ["check", "--name", "a", "--key", "0" * 64, "--kept", "h", "f"]
+    assert runs_command.parser().parse_args(line)
+    assert all(
+        any(line.startswith(f"| {k} ") for line in table.split("\n")) for k in KINDS
+    )
+
+
+# --- What is typed ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "says"),
+    [
+        ("tampered-log", "sings", "no log 'sings' here: digits, signs, weekly"),
+        ("leaked-secret", "key-9", "no key 'key-9' here: key-1, "),
+        (
+            "drifting-service",
+            "checked",
+            "no camera 'checked' here: east, harbour, north",
+        ),
+        ("forged-registry", "signs", "no release 'signs' here: signs-"),
+        ("poisoned-data", "speed", "no sign 'speed' here"),
+    ],
+)
+def test_an_item_that_the_evidence_does_not_list(june, kind, item, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        scenario_items.check(june[0], kind, item)
+
+
+def test_a_repair_of_another_form_is_not_taken(june):
+    folder = june[0]
+    for kind, value in (
+        ("tampered-log", 8.5),
+        ("tampered-log", b"8"),
+        ("leaked-secret", 3),
+        ("leaked-secret", b'{"revoked": ["key-9"], "places": []}'),
+        ("leaked-secret", b'{"revoked": "key-1", "places": []}'),
+        ("poisoned-data", b"{}"),
+        ("forged-registry", b'{"list": 1, "signature": ""}'),
+        ("poisoned-data", b"[1,\n2,,]"),
+    ):
+        with pytest.raises(ValueError, match="expected|no key|line 2"):
+            scenario_items.repair(folder, kind, value)
+    assert scenario_items.repair(folder, "tampered-log", 8) == 8
+
+
+def test_places_are_names_directly_in_the_files(june):
+    said = ["evidence/files/repository/.git/objects/0a/1", ".git/objects/0a/1"]
+    value = json.dumps({"revoked": ["key-1"], "places": said}).encode()
+    tree = json.loads(scenario_items.repair(june[0], "leaked-secret", value))
+    assert tree["places"] == ["repository"]
+    assert scenario_items.place("evidence/files/train.log") == "train.log"
+
+
 # --- The sealed truth -------------------------------------------------------------
 
 
@@ -312,7 +425,7 @@ def test_a_damaged_log_takes_nothing_more(tmp_path):
     assert not path.exists()
 
 
-def test_a_clock_that_goes_back_is_said_and_gains_nothing(tmp_path):
+def test_a_clock_that_goes_back_is_said_and_gains_only_the_gap(tmp_path):
     folder = new(tmp_path / "drill")
     say(folder, NINE + LATER, do="note", text="late")
     say(folder, NINE + LATER / 2, do="detect", kind="leaked-secret", item="key-3")
@@ -320,6 +433,10 @@ def test_a_clock_that_goes_back_is_said_and_gains_nothing(tmp_path):
     judged = scenario_judge.judge(folder)
     assert judged.clock == ("line 3: the clock was set back by 3600 s",)
     assert judged.debrief.findings[0].detected_after_s == LATER.total_seconds()
+    times = [NINE, NINE - LATER, NINE, NINE + LATER / 2]
+    assert drill_log.elapsed([{"time": time.isoformat()} for time in times]) == [
+        0, 0, 7200, 10800,
+    ]  # fmt: skip
 
 
 def test_two_terminals_write_one_log(tmp_path):
@@ -397,6 +514,57 @@ def test_a_registry_is_restored_and_signed(june):
     assert "1 too many" in deliver([*honest, "0" * 64])
     assert "1 honest ones are missing" in deliver(honest[:1])
     assert "expected" in scenario_judge.refused(fault, {"list": 1}, "00" * 32)
+
+
+def test_the_last_repair_counts_and_guesses_do_not_hold(tmp_path):
+    good = {"revoked": ["key-3"], "places": ["checkpoint.pt"]}
+    for wrong, last, held in ((0, "good", 1), (2, "good", 1), (1, "bad", 0)):
+        folder = new(tmp_path / f"{wrong}-{last}")
+        values = [*[good | {"places": []}] * wrong, good]
+        for value in [*values, *[good | {"revoked": []}] * (last == "bad")]:
+            text = canonical(value)
+            scenario_folder.deliver(folder, "leaked-secret", "key-3", text, NINE)
+        scenario_folder.reveal(folder, now=NINE)
+        judged = scenario_judge.judge(folder)
+        assert bool(judged.repairs) == bool(held)
+        assert judged.wrong_repairs["secret-1"] == wrong + (last == "bad")
+    done = replace(judged.debrief.findings[0], found=True, detected_after_s=0.0)
+    done = replace(done, contained_after_s=0.0, recovered_after_s=0.0)
+    for wrong, alarms, held in ((2, 1, True), (3, 0, False), (0, 2, False)):
+        drill = replace(judged.debrief, findings=(done, done), false_alarms=alarms)
+        one = replace(judged, debrief=drill, wrong_repairs={"secret-1": wrong})
+        assert one.held == held
+
+
+def test_every_vector_has_words():
+    assert set(scenario_debrief.WAYS) == {
+        v for w in scenarios.VECTORS.values() for v in w
+    }
+
+
+def test_a_removed_line_is_seen_by_who_kept_its_hash(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(new(tmp_path / "drill"))
+    assert cli.main(["scenario", "note", "one"]) == 0
+    head = capsys.readouterr().out.split()[-1]
+    assert cli.main(["scenario", "verify", "--head", head]) == 0
+    assert head in capsys.readouterr().out
+    log = Path(LOG)
+    log.write_bytes(log.read_bytes().splitlines(keepends=True)[0])
+    assert cli.main(["scenario", "verify", "--head", head]) == 1
+    assert "lines were removed" in capsys.readouterr().err
+    assert cli.main(["scenario", "verify", "--head", "ab"]) == 2
+
+
+def test_a_key_that_was_found_has_its_fingerprint(tmp_path, capsys):
+    from securetrain import leaks, scenario_records
+
+    key = leaks.mock(leaks.KINDS[0], 1)
+    path = tmp_path / "log"
+    path.write_text(key.line)
+    assert secrets_command.main(["scan", "--fingerprint", str(path)]) == 1
+    assert (
+        f"sha256:{scenario_records.fingerprint(key.value)}" in capsys.readouterr().out
+    )
 
 
 def test_a_set_is_cleaned_row_by_row():
