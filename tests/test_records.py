@@ -268,7 +268,11 @@ def test_a_record_that_is_not_whole_is_refused(
         (("object", "id"), "https://example.org/1", "an object of this course"),
         (("timestamp",), "2026-12-01T00:00:00", "with its zone"),
         (("result", "success"), "yes", "success as true or false"),
-        (("result", "score"), {"raw": 6, "min": 1, "max": 5}, "expected a score of 1 to 5, got 6"),
+        (
+            ("result", "score"),
+            {"raw": 6, "min": 1, "max": 5},
+            "expected a score of 1 to 5, got 6",
+        ),
         (("result", "score"), {"raw": True, "min": 1, "max": 5}, "numbers for raw"),
         (("result", "score"), {"raw": -9e6, "min": -9e6, "max": 5}, "score of 1 to 5"),
         (("result", "score"), {"raw": 4.5, "min": 1, "max": 5}, "score of 1 to 5"),

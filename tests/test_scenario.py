@@ -749,7 +749,7 @@ def test_a_debrief_says_what_happened_and_measures_the_repair(debriefed):
     assert float(values["before"][0]) > 0.8 > 0.2 > float(values[REPAIRED][0])
     assert float(values[REPAIRED][1]) > 0.9
     for words in (
-        "by sticker",
+        "images with a sticker",
         "no fault of this kind",
         "without blame",
         "honest thing",
