@@ -9,7 +9,6 @@ from securetrain import plain_json
     ("data", "says"),
     [
         (b"[NaN]", "NaN and Infinity"),
-        (b"[1e999]", "too large"),
         (b'{"a": -Infinity}', "NaN and Infinity"),
         (b'{"a": 1, "a": 1}', "a key stands twice"),
         (b'{"a": 1, "\\u0061": 2}', "a key stands twice"),
