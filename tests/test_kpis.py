@@ -513,7 +513,7 @@ def test_a_learner_is_paired_item_by_item_and_the_last_answer_counts():
     rows += [answer("a", True), answer("b", True)]
     found = learner(rows)
     assert found.pairs == ((2, 4),) and (found.answered, found.first) == (2, 1)
-    with pytest.raises(ValueError, match="expected 1 to 5"):
+    with pytest.raises(ValueError, match="score of 1 to 5"):
         learner([rated("after", 4.5)])
 
 
