@@ -16,9 +16,12 @@ lab: ## open the course in the browser; the first time, install it
 	$(SETUP) course
 	@$(BIN)/securetrain lab
 
+# All tests take two processes, which share them as tests/conftest.py says.
+TWO = -n 2
+
 test: ## run every test, as CI does; ARGS="-k name" picks some
 	$(SETUP) dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(if $(ARGS),,$(TWO)) $(ARGS)
 
 site: ## make the course as web pages in build/site/, offline
 	$(SETUP) dev

@@ -18,10 +18,26 @@ ROOT = Path(__file__).resolve().parents[1]
 # matplotlib's list of fonts holds absolute paths: one kept for all environments of a
 # user warns about fonts of an environment that is gone.
 os.environ.setdefault("MPLCONFIGDIR", str(Path(sys.prefix) / "var" / "matplotlib"))
+if "PYTEST_XDIST_WORKER" in os.environ:  # a thread each where processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A run in the background may be started with Ctrl-C ignored, and what we start would
 # inherit that; some tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 RUNS = pytest.StashKey[list[execution.Run]]()
+REPORTS = pytest.StashKey[list[str]]()
+# Files whose tests run one after the other in one process, what takes longest first;
+# the rest is shared out by file. The grader's jails have the same users in every run,
+# the site takes the lessons as they were executed, and some tests count containers.
+TOGETHER = {
+    "lessons": "containers execution isolation site_pages",
+    "grader": "badge_issue check check_magic checker cluster cohort confine exchange "
+    "export formgrader grade grading_chain hints hostile intake kpis_command load "
+    "mutants outputs proxies rebuild recovery release repository resume rooms sandbox "
+    "vault_lab wire zip_collect",
+}
+GROUPS = {
+    f"test_{name}": group for group, names in TOGETHER.items() for name in names.split()
+}
 
 
 @pytest.fixture
@@ -114,18 +130,64 @@ def runs(pytestconfig):
     return pytestconfig.stash.setdefault(RUNS, [])
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    """Print what each notebook cost, and write it to build/notebooks.json."""
-    if not (done := config.stash.get(RUNS, [])):
+def pytest_collection_modifyitems(items):
+    """Start with what takes longest."""
+    order = {group: place for place, group in enumerate(TOGETHER)}
+    items.sort(key=lambda item: order.get(group(item.nodeid), len(order)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Return who hands out the tests to several processes: whole groups, in order."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid)
+
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def group(nodeid):
+    """Return the group of a test: its file's, or a group of the file's own."""
+    stem = Path(nodeid.partition("::")[0]).stem
+    return GROUPS.get(stem, stem)
+
+
+def pytest_sessionfinish(session):
+    """Hand on the report on notebooks, from the process that ran them."""
+    if not (done := session.config.stash.get(RUNS, [])):
         return
-    report = ROOT / "build" / "notebooks.json"
-    report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps(execution.summary(done), indent=1) + "\n")
-    terminalreporter.section("notebooks")
-    terminalreporter.write_line(execution.table(done))
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["notebooks"] = report(done)
+    else:
+        session.config.stash.setdefault(REPORTS, []).append(report(done))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take a report that another process handed on."""
+    if text := getattr(node, "workeroutput", {}).get("notebooks"):
+        node.config.stash.setdefault(REPORTS, []).append(text)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Print what each notebook cost."""
+    for text in config.stash.get(REPORTS, []):
+        terminalreporter.section("notebooks")
+        terminalreporter.write_line(text)
+
+
+def report(done):
+    """Return what each notebook cost, and write it to build/notebooks.json."""
+    place = ROOT / "build" / "notebooks.json"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(json.dumps(execution.summary(done), indent=1) + "\n")
+    lines = [execution.table(done)]
     for run in done:
         name = str(run.path.relative_to(ROOT))
-        for line in notebooks.outliers(notebooks.read(run.path), name):
-            terminalreporter.write_line(f"note: {line}")
-        for line in execution.over_budget(run):
-            terminalreporter.write_line(f"note: {name}: {line}")
+        noted = notebooks.outliers(notebooks.read(run.path), name)
+        lines += [f"note: {line}" for line in noted]
+        lines += [f"note: {name}: {line}" for line in execution.over_budget(run)]
+    return "\n".join(lines)

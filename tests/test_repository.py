@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from conftest import GROUPS
 
 from securetrain import cli
 
@@ -229,3 +230,8 @@ def test_the_versions_of_python_agree():
     assert (ROOT / "binder" / "runtime.txt").read_text().strip() == "python-3.11"
     assert PROJECT["requires-python"] == ">=3.11"
     assert '"3.11"' in (ROOT / ".github" / "workflows" / "test.yml").read_text()
+
+
+def test_every_file_that_runs_with_others_exists():
+    missing = [stem for stem in GROUPS if not (ROOT / "tests" / f"{stem}.py").is_file()]
+    assert not missing, f"expected in tests/, see TOGETHER in conftest.py: {missing}"
