@@ -26,7 +26,14 @@ import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
-from securetrain import badge_awards, badge_tokens, badges, manifests, terminals
+from securetrain import (
+    badge_awards,
+    badge_tokens,
+    badges,
+    manifests,
+    plain_files,
+    terminals,
+)
 from securetrain.archives import Refused
 from securetrain.badges import Badge, Revoked
 
@@ -50,7 +57,8 @@ def verify(options: argparse.Namespace) -> int:
     status = 0
     for path in options.badges:
         try:
-            badge = badges.verify(badges.read_file(path), keys, revoked=revoked)
+            data = plain_files.read(path, badges.LIMIT)
+            badge = badges.verify(data, keys, revoked=revoked)
             if options.holder and not badges.belongs_to(badge, options.holder):
                 raise Refused("holder", f"it is not {options.holder}'s")
         except Refused as refused:
@@ -95,7 +103,7 @@ def describe(badge: Badge, revoked: Revoked | None = None, holder: str = "") -> 
 
 def _list(path: Path, keys: list[bytes]) -> Revoked:
     try:
-        text = badges.read_file(path, LIST).decode("ascii")
+        text = plain_files.read(path, LIST).decode("ascii")
         return badges.read_revoked(text, keys)
     except (Refused, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: no list of this issuer's: {error}") from None
@@ -122,9 +130,8 @@ def _id(word: str, public: bytes) -> str:
     if word.startswith("urn:"):
         return word
     try:
-        claims, _ = badge_tokens.read(
-            badges.extract(badges.read_file(Path(word))), badge_tokens.BADGE, [public]
-        )
+        token = badges.extract(plain_files.read(Path(word), badges.LIMIT))
+        claims, _ = badge_tokens.read(token, badge_tokens.BADGE, [public])
     except Refused as refused:
         raise ValueError(f"{word}: not a badge of this key: {refused}") from None
     return str(claims["id"])

@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from securetrain import plain_json
+from securetrain import plain_files, plain_json
 from securetrain.manifests import canonical
 
 SCHEMA = "securetrain.debrief/1"
+LARGEST = 2**20  # bytes of a file that is read at all
 KINDS = (
     "poisoned-data", "leaked-secret", "forged-registry", "tampered-log",
     "drifting-service",
@@ -58,9 +59,8 @@ def read(path: Path) -> Debrief:
 
     OSError where there is no such file.
     """
-    data = path.read_bytes()
     try:
-        return parse(plain_json.read(data))
+        return parse(plain_json.read(plain_files.read(path, LARGEST)))
     except ValueError as error:
         raise ValueError(f"{path}: no debrief: {error}") from None
 

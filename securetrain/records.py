@@ -22,7 +22,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from securetrain import catalogue, own_files, paths, plain_json, progress, survey
+from securetrain import (
+    catalogue,
+    own_files,
+    paths,
+    plain_files,
+    plain_json,
+    progress,
+    survey,
+)
 from securetrain.terminals import shown
 
 SCHEMA = "securetrain.record/1"
@@ -82,13 +90,7 @@ def read(path: Path) -> Record:
     cannot be read.
     """
     try:
-        if not path.is_file():
-            raise ValueError("expected a file that `securetrain progress export` wrote")
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError(f"larger than {LARGEST // 2**20} MB")
-        return parse(plain_json.read(data))
+        return parse(plain_json.read(plain_files.read(path, LARGEST)))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
