@@ -6,7 +6,9 @@ seconds since the drill began; what never happened is null, and no number stands
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from securetrain import plain_files, plain_json
+from securetrain import own_files, plain_files, plain_json
 from securetrain.manifests import canonical
 
 SCHEMA = "securetrain.debrief/1"
@@ -159,5 +161,5 @@ def tree_of(debrief: Debrief) -> dict[str, Any]:
 def write(debrief: Debrief, path: Path) -> None:
     """Write a debrief to a new file. Raises FileExistsError where there is one."""
     data = canonical(tree_of(debrief)) + b"\n"
-    with open(path, "xb") as file:
-        file.write(data)
+    if not own_files.create(path, data):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

@@ -70,6 +70,15 @@ def test_records_and_debriefs_are_read_so(tmp_path, read, make, says):
 
 
 @pytest.mark.parametrize(("make", "says"), ODD)
+def test_files_are_scanned_for_keys_so(tmp_path, capsys, make, says):
+    make(tmp_path / "odd")
+    (tmp_path / "settings.py").write_text("epochs = 3")
+    assert cli.main(["secrets", "scan", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert f"odd: not scanned: {says}" in said.err and "1 files scanned" in said.out
+
+
+@pytest.mark.parametrize(("make", "says"), ODD)
 def test_kpis_are_read_so(tmp_path, make, says):
     path = tmp_path / "debrief.json"
     make(path)
