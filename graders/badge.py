@@ -35,6 +35,7 @@ from securetrain.paths import root
 if TYPE_CHECKING:
     from nbgrader.api import Gradebook
 
+LONGEST = 36_500  # days that a badge may be valid when it ends at all: a century
 PASSED, WAITS, SHORT, MISSING = "passed", "waits", "short", "missing"
 SAYS = {
     WAITS: "left out, a human has still to grade",
@@ -171,8 +172,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         parser.error("expected a topic, or --role")
     if not 0 < options.minimum <= 1:
         parser.error("--minimum: expected a share above 0, 1 at most")
-    if options.days is not None and options.days < 1:
-        parser.error("--days: expected 1 or more")
+    if options.days is not None and not 1 <= options.days <= LONGEST:
+        parser.error(f"--days: expected 1 to {LONGEST}, or leave it out: for ever")
     return options
 
 

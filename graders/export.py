@@ -16,7 +16,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from graders import lms
 from graders.lms import Roster, Standing
+from securetrain import own_files
 from securetrain.paths import root
 
 if TYPE_CHECKING:
@@ -158,25 +158,11 @@ def write(path: Path, text: str, workspace: Path, force: bool = False) -> None:
                     f"{path}: exists, and is not what this command wrote last. "
                     "--out names another file, --force replaces this one."
                 )
-        _replace(path, data)
+        own_files.replace(path, data, 0o600)
         written[name] = hashlib.sha256(data).hexdigest()
-        _replace(ledger, json.dumps(written, indent=1).encode())
+        own_files.replace(ledger, json.dumps(written, indent=1).encode(), 0o600)
     except OSError as error:
         raise ValueError(f"{path}: cannot be written: {error.strerror}") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put a new file in a path's place in one step."""
-    number, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with open(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise
 
 
 def shown(students: Sequence[str]) -> str:

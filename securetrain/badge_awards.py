@@ -130,7 +130,8 @@ def make(
         check_name(name)
     if not issuer[0] or (until and until <= since):
         raise ValueError("expected an issuer's name, and an end after the beginning")
-    did, credential, subject = badge_tokens.did_key(issuer[1]), _urn(), _urn()
+    did = badge_tokens.did_key(issuer[1])
+    credential, subject = uuid.uuid4().urn, uuid.uuid4().urn
     return {
         "@context": list(badges.CONTEXT),
         "id": credential,
@@ -201,8 +202,14 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name!a:.90}: expected up to {NAME} printable characters")
 
 
-def _urn() -> str:
-    return f"urn:uuid:{uuid.uuid4()}"
+def check_id(text: str) -> None:
+    """Raise ValueError for what cannot be the id of a badge."""
+    try:
+        known = uuid.UUID(text).urn == text
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"{text!a:.90}: expected urn:uuid: and a UUID, as badges have")
 
 
 def issue(claims: Mapping, private_key: bytes) -> bytes:

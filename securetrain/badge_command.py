@@ -4,7 +4,7 @@
     securetrain badge issue 13-poisoning --key ~/issuer.key --issuer "Your school"
     securetrain badge issue --role ml-engineer --key ~/issuer.key --issuer "Your school"
     securetrain badge verify badge.svg --key issuer.pub
-    securetrain badge revoke badge.svg --key ~/issuer.key --list revoked.jwt \\
+    securetrain badge revoke badge.svg --key ~/issuer.key --list revoked.jwt --new \\
         --reason "a mistake in the gradebook"
 
 `verify` needs no network, no gradebook and no course: a badge, and the issuer's public
@@ -21,12 +21,19 @@ import argparse
 import os
 import stat
 import sys
-import tempfile
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
-from securetrain import badge_awards, badge_tokens, badges, manifests, terminals
+from securetrain import (
+    badge_awards,
+    badge_tokens,
+    badges,
+    manifests,
+    own_files,
+    plain_files,
+    terminals,
+)
 from securetrain.archives import Refused
 from securetrain.badges import Badge, Revoked
 
@@ -50,7 +57,8 @@ def verify(options: argparse.Namespace) -> int:
     status = 0
     for path in options.badges:
         try:
-            badge = badges.verify(badges.read_file(path), keys, revoked=revoked)
+            data = plain_files.read(path, badges.LIMIT)
+            badge = badges.verify(data, keys, revoked=revoked)
             if options.holder and not badges.belongs_to(badge, options.holder):
                 raise Refused("holder", f"it is not {options.holder}'s")
         except Refused as refused:
@@ -95,36 +103,52 @@ def describe(badge: Badge, revoked: Revoked | None = None, holder: str = "") -> 
 
 def _list(path: Path, keys: list[bytes]) -> Revoked:
     try:
-        text = badges.read_file(path, LIST).decode("ascii")
+        text = plain_files.read(path, LIST).decode("ascii")
         return badges.read_revoked(text, keys)
     except (Refused, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: no list of this issuer's: {error}") from None
 
 
 def revoke(options: argparse.Namespace) -> int:
-    """Add a badge to the issuer's signed list; the old list is its beginning."""
+    """Add badges to the issuer's signed list, or begin one."""
     private = private_key(options.key)
     public = manifests.public_key(private)
-    reasons: dict[str, str] = {}
-    if options.list.exists():
-        reasons |= _list(options.list, [public]).badges
     badge_awards.check_name(options.reason)
-    now = datetime.now(UTC)
-    for word in options.badges:
-        reasons[_id(word, public)] = options.reason
-    _replace(options.list, badge_awards.revoke(reasons, private, public, now) + "\n")
+    ids = [_id(word, public) for word in options.badges]
+    reasons = dict.fromkeys(ids, options.reason)
+    if options.new:
+        if not own_files.create(options.list, _signed(reasons, private)):
+            raise ValueError(f"{options.list}: is there already; leave --new out")
+    else:
+        reasons = _add(options.list, reasons, private)
     print(f"{options.list}: taken back: {len(reasons)}; publish the list again")
     return 0
+
+
+def _add(path: Path, reasons: dict[str, str], private: bytes) -> dict[str, str]:
+    """Put more badges into a list while nobody else can, and return all of them."""
+    try:
+        with own_files.locked(path):
+            before = _list(path, [manifests.public_key(private)]).badges
+            own_files.replace(path, _signed({**before, **reasons}, private))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such list; --new begins one") from None
+    return {**before, **reasons}
+
+
+def _signed(reasons: dict[str, str], private: bytes) -> bytes:
+    public, now = manifests.public_key(private), datetime.now(UTC)
+    return f"{badge_awards.revoke(reasons, private, public, now)}\n".encode("ascii")
 
 
 def _id(word: str, public: bytes) -> str:
     """Return the id of a badge: the word itself, or that of the file it names."""
     if word.startswith("urn:"):
+        badge_awards.check_id(word)
         return word
     try:
-        claims, _ = badge_tokens.read(
-            badges.extract(badges.read_file(Path(word))), badge_tokens.BADGE, [public]
-        )
+        token = badges.extract(plain_files.read(Path(word), badges.LIMIT))
+        claims, _ = badge_tokens.read(token, badge_tokens.BADGE, [public])
     except Refused as refused:
         raise ValueError(f"{word}: not a badge of this key: {refused}") from None
     return str(claims["id"])
@@ -136,21 +160,6 @@ def private_key(path: Path) -> bytes:
     if os.stat(path).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         print(f"{path}: others can read this key; chmod 600 it", file=sys.stderr)
     return found
-
-
-def _replace(path: Path, text: str) -> None:
-    """Put a new file in a path's place in one step, readable by everybody."""
-    number, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with open(number, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise
 
 
 def parser() -> argparse.ArgumentParser:
@@ -177,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("badges", nargs="+", metavar="BADGE.svg | urn:uuid:…")
     one.add_argument("--key", type=Path, required=True, help="the issuer's NAME.key")
     one.add_argument("--list", type=Path, required=True, metavar="FILE")
+    one.add_argument("--new", action="store_true", help="begin the list")
     one.add_argument("--reason", required=True, help="public, up to 60 characters")
     one.set_defaults(do=revoke)
     return whole

@@ -20,10 +20,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from securetrain import badge_tokens, manifests, pages, paths
+from securetrain import badge_tokens, manifests, pages, paths, plain_files
 from securetrain.archives import Refused
 
 CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
@@ -224,17 +223,6 @@ def read_revoked(token: str, keys: Sequence[bytes]) -> Revoked:
     return found
 
 
-def read_file(path: Path, limit: int = LIMIT) -> bytes:
-    """Return a file's bytes, one more than the limit at most.
-
-    Raises ValueError for what is no file, such as a pipe.
-    """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a file")
-    with open(path, "rb") as file:
-        return file.read(limit + 1)
-
-
 # --- The home page -------------------------------------------------------------
 
 
@@ -256,7 +244,7 @@ def section() -> str:
             bad.append(f"{path.name}: no public key, which has 64 hex digits")
     for path in files if keys else ():
         try:
-            good.append(_item(verify(read_file(path), keys)))
+            good.append(_item(verify(plain_files.read(path, LIMIT), keys)))
         except (OSError, ValueError) as error:
             bad.append(f"{path.name}: not accepted: {error}")
     if not keys:

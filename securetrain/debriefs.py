@@ -6,7 +6,9 @@ seconds since the drill began; what never happened is null, and no number stands
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,10 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from securetrain import plain_json
+from securetrain import own_files, plain_files, plain_json
 from securetrain.manifests import canonical
 
 SCHEMA = "securetrain.debrief/1"
+LARGEST = 2**20  # bytes of a file that is read at all
 KINDS = (
     "poisoned-data", "leaked-secret", "forged-registry", "tampered-log",
     "drifting-service",
@@ -58,9 +61,8 @@ def read(path: Path) -> Debrief:
 
     OSError where there is no such file.
     """
-    data = path.read_bytes()
     try:
-        return parse(plain_json.read(data))
+        return parse(plain_json.read(plain_files.read(path, LARGEST)))
     except ValueError as error:
         raise ValueError(f"{path}: no debrief: {error}") from None
 
@@ -159,5 +161,5 @@ def tree_of(debrief: Debrief) -> dict[str, Any]:
 def write(debrief: Debrief, path: Path) -> None:
     """Write a debrief to a new file. Raises FileExistsError where there is one."""
     data = canonical(tree_of(debrief)) + b"\n"
-    with open(path, "xb") as file:
-        file.write(data)
+    if not own_files.create(path, data):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

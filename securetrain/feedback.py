@@ -51,12 +51,12 @@ def give(unit_id: str, useful: int | None = None, change: str = "") -> None:
 
 def given(unit_id: str) -> dict[str, int | str]:
     """Return the last answers: {"useful": 1 to 5 or 0, "change": a key or ""}."""
-    change = ""
-    for event in progress.events():
+    change, events = "", progress.events()
+    for event in events:
         if event["object"]["id"] == f"{progress.URN}{unit_id}#{CHANGE_PART}":
             response = event["result"].get("response")
             change = response if response in list(CHANGES) else change
-    return {"useful": progress.summary()[unit_id].useful, "change": change}
+    return {"useful": progress.summary(events)[unit_id].useful, "change": change}
 
 
 def show(unit_id: str) -> Feedback:

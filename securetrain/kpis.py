@@ -26,6 +26,7 @@ from securetrain import (
     kpi_completion,
     kpi_learners,
     kpi_systems,
+    plain_files,
     plain_json,
     records,
 )
@@ -143,7 +144,8 @@ def _read(
             raise ValueError(f"{folder}: no such folder")
         for path in sorted(folder.rglob(pattern)):
             try:
-                data = _bytes(path)
+                data = plain_files.read(path, records.LARGEST)
+                # read once: what is hashed is what is counted
                 hashes.append(sha256(data).hexdigest())
                 items.append(read(data))
             except ValueError as error:
@@ -164,17 +166,6 @@ def _read(
     return Input(kind, tuple(items), tuple(hashes), made_up, "", folder.name)
 
 
-def _bytes(path: Path, largest: int = records.LARGEST) -> bytes:
-    """Return what a file holds, read once: what is hashed is what is counted."""
-    if path.exists() and not path.is_file():
-        raise ValueError("no file")
-    with path.open("rb") as file:
-        data = file.read(largest + 1)
-    if len(data) > largest:
-        raise ValueError(f"larger than {largest // 2**20} MB")
-    return data
-
-
 def read_log(path: Path) -> tuple[Input, str]:
     """Return the lines of a gate's audit log, and its newest hash.
 
@@ -182,7 +173,7 @@ def read_log(path: Path) -> tuple[Input, str]:
     """
     hashes: tuple[str, ...] = ()
     try:
-        data = _bytes(path, LARGEST_LOG)
+        data = plain_files.read(path, LARGEST_LOG)
         hashes = (sha256(data).hexdigest(),)
         lines, newest = audit_log.events(data)
         for line in lines:
@@ -224,7 +215,7 @@ def read_cohort(path: Path) -> Input:
     """
     hashes: tuple[str, ...] = ()
     try:
-        data = _bytes(path)
+        data = plain_files.read(path, records.LARGEST)
         hashes = (sha256(data).hexdigest(),)
         people = _people(data)
     except OSError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # a file system without them
@@ -21,7 +23,7 @@ def create(path: Path, content: bytes, mode: int = 0o644) -> bool:
     for place in (path, path.parent):
         if place.is_symlink():
             raise ValueError(f"{place} is a symbolic link; remove it and try again.")
-    scratch = _scratch(path, content, mode)
+    scratch = _scratch(path, content, mode & ~_umask())
     try:
         try:
             os.link(scratch, path)
@@ -36,14 +38,45 @@ def create(path: Path, content: bytes, mode: int = 0o644) -> bool:
     return True
 
 
-def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file whole or not at all, in the place of one that is there."""
+def replace(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file whole or not at all, in the place of one that is there, for good.
+
+    mode: None for that of the file that is there, and for a new one what is usual
+    """
+    if mode is None:
+        try:
+            mode = os.stat(path).st_mode & 0o777
+        except FileNotFoundError:
+            mode = 0o644 & ~_umask()
     scratch = _scratch(path, content, mode)
     try:
         os.replace(scratch, path)
     except BaseException:
         scratch.unlink()
         raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name, too, outlives a power cut
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def locked(path: Path, flags: int = 0) -> Iterator[int]:
+    """Open a file that is to be added to or replaced, and keep others out meanwhile.
+
+    Yields its descriptor. flags: more for `os.open`, such as O_CREAT. No link is
+    followed. Raises OSError, as FileNotFoundError.
+    """
+    flags |= os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+    with ExitStack() as stack:
+        while True:
+            file = os.open(path, flags, 0o600)
+            stack.callback(os.close, file)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                break  # else it was replaced while we waited: open the new one
+        yield file
 
 
 def _scratch(path: Path, content: bytes, mode: int) -> Path:
@@ -53,7 +86,7 @@ def _scratch(path: Path, content: bytes, mode: int) -> Path:
         with open(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), mode & ~_umask())
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
     except BaseException:
         os.unlink(name)

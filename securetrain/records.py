@@ -22,7 +22,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from securetrain import catalogue, own_files, paths, plain_json, progress, survey
+from securetrain import (
+    catalogue,
+    own_files,
+    paths,
+    plain_files,
+    plain_json,
+    progress,
+    survey,
+)
 from securetrain.terminals import shown
 
 SCHEMA = "securetrain.record/1"
@@ -48,7 +56,7 @@ class Fact:
 
     verb: a key of `progress.VERBS`; unit, part: where; time: with its zone
     success: of an answer or a check, else None; response: the answer's text, or ""
-    rating: the score's raw number, else None
+    rating: the score's raw number (of "ran", how many cells), else None
     """
 
     verb: str
@@ -82,13 +90,7 @@ def read(path: Path) -> Record:
     cannot be read.
     """
     try:
-        if not path.is_file():
-            raise ValueError("expected a file that `securetrain progress export` wrote")
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            raise ValueError(f"larger than {LARGEST // 2**20} MB")
-        return parse(plain_json.read(data))
+        return parse(plain_json.read(plain_files.read(path, LARGEST)))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -160,23 +162,25 @@ def fact(statement: object) -> Fact:
     success, response = result.get("success"), result.get("response", "")
     if not isinstance(success, bool | None) or not isinstance(response, str):
         raise ValueError("expected success as true or false, and a response in words")
-    return Fact(
-        words[verb], unit, part, _time(time), success, response, _rating(result)
-    )
+    said, score = words[verb], _score(words[verb], result)
+    return Fact(said, unit, part, _time(time), success, response, score)
 
 
-def _rating(result: dict[str, Any]) -> float | None:
-    """Return the raw score, which lies between its ends; None without one."""
+def _score(verb: str, result: dict[str, Any]) -> float | None:
+    """Return the raw score: cells of a unit that ran, or 1 to 5; None without one."""
     if "score" not in result:
         return None
     score = result["score"]
     if not isinstance(score, dict):
         raise ValueError("expected a score with raw, min and max")
-    raw, low, high = (score.get(key) for key in ("raw", "min", "max"))
-    if any(type(n) not in (int, float) for n in (raw, low, high)):
+    raw, least, most = (score.get(key) for key in ("raw", "min", "max"))
+    if any(type(n) not in (int, float) for n in (raw, least, most)):
         raise ValueError("expected a score with numbers for raw, min and max")
-    if (low, high) != (survey.LOW, survey.HIGH) or raw not in range(low, high + 1):
-        raise ValueError(f"expected a score of 1 to 5, got {raw!r:.20} of {high!r:.20}")
+    low, high = (0, most) if verb == "ran" else (survey.LOW, survey.HIGH)
+    whole = not (raw % 1 or most % 1)
+    if not whole or (least, most) != (low, high) or not low <= raw <= high:
+        why = f"expected a score of {low} to {high!r:.20}"
+        raise ValueError(f"{why}, got {raw!r:.20} of {most!r:.20}")
     return raw
 
 

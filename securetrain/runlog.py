@@ -18,8 +18,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from securetrain import audit_log, manifests, translog
 from securetrain.archives import Refused
 from securetrain.manifests import canonical
@@ -47,12 +45,6 @@ class Log:
     def leaves(self) -> list[bytes]:
         """The hash of each line, as a head commits to them."""
         return [translog.leaf_hash(line) for line in self.lines]
-
-
-def public(private_key: bytes) -> bytes:
-    """Return the public key that belongs to a private one, 32 bytes each."""
-    key = Ed25519PrivateKey.from_private_bytes(private_key).public_key()
-    return key.public_bytes_raw()
 
 
 def statement(name: str, number: int, previous: str, time: str, said: Any) -> bytes:
@@ -91,7 +83,7 @@ def _event(
 ) -> dict[str, Any]:
     """Return what a new line records after the lines `found`, signed."""
     if found:  # the last signature covers every line before it
-        check_line(found[-1], name, public(private_key))
+        check_line(found[-1], name, manifests.public_key(private_key))
     take(replay(line["event"]["said"] for line in found), said)
     text = statement(name, len(found) + 1, previous, time, said)
     signature = manifests.sign(text, private_key, CONTEXT).hex()

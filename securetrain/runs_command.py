@@ -83,7 +83,7 @@ def check_git(path: Path, log: runlog.Log) -> None:
 def head(options: argparse.Namespace) -> int:
     """Print the signed head of a log that is whole."""
     private_key = manifests.read_private_key(options.private)
-    log = runlog.verify(options.log, options.name, runlog.public(private_key))
+    log = runlog.verify(options.log, options.name, manifests.public_key(private_key))
     sys.stdout.write(runlog.head_text(runlog.publish(log, private_key)))
     return 0
 

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from securetrain import drill_log, manifests, plain_json, runlog, sealed
+from securetrain import drill_log, manifests, plain_json, sealed
 from securetrain.archives import Refused
 from securetrain.debriefs import check_month, check_team
 from securetrain.manifests import canonical
@@ -125,7 +125,7 @@ def evidence(plan: Plan, folder: Path) -> dict[str, Any]:
         for fault in plan.row.faults
     ]
     put(folder / "alarms.json", alarms(plan))
-    recovery = runlog.public(plan.seed.bytes("recovery")).hex()
+    recovery = manifests.public_key(plan.seed.bytes("recovery")).hex()
     told = {"title": plan.row.title, "story": plan.row.story}
     return told | {
         "faults": faults,

@@ -176,7 +176,7 @@ def _write_registry(
     withdrawn = {"withdrawn": [next(iter(releases))], "lists signed": len(lists)}
     put(folder / "announced.json", withdrawn)
     for name in ("publisher", "owner"):
-        public = runlog.public(plan.seed.bytes(name)).hex()
+        public = manifests.public_key(plan.seed.bytes(name)).hex()
         (folder / f"{name}.pub").write_text(public + "\n", "ascii")
 
 
@@ -191,13 +191,13 @@ def runs(plan: Plan, folder: Path) -> Truth:
         key, rng = plan.seed.bytes(f"log {name}"), plan.seed.rng(f"runs {name}")
         said = story(rng, "failed run" in plan.row.noise and name == LOGS[0])
         lines = written(plan, name, said, key)
-        log = runlog.read(_text(lines), name, runlog.public(key))
+        log = runlog.read(_text(lines), name, manifests.public_key(key))
         kept = {size: _head(log, size, key) for size in HEADS}
         if name == bad:
             lines, truth = tampered(plan, name, said, lines)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.jsonl").write_bytes(_text(lines))
-        public = runlog.public(key).hex()
+        public = manifests.public_key(key).hex()
         (folder / f"{name}.pub").write_text(public + "\n", "ascii")
         for size, head in kept.items():
             path = folder / "kept" / f"{name}-{size:02}.json"

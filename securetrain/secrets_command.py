@@ -19,7 +19,8 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-from securetrain import key_scanners, terminals, vault_audit
+from securetrain import key_scanners, plain_files, terminals, vault_audit
+from securetrain.archives import Refused
 
 
 def scan(options: argparse.Namespace) -> int:
@@ -33,14 +34,11 @@ def scan(options: argparse.Namespace) -> int:
     status = read = 0
     for path in files:
         try:
-            found = key_scanners.find(path.read_bytes())
-        except FileNotFoundError:
-            print(f"{path}: no such file", file=sys.stderr)
-            status = 2
-            continue
-        except (OSError, key_scanners.Unread) as error:
-            said = terminals.shown(f"{path}: not scanned: {error}")
-            print(said, file=sys.stderr)
+            found = key_scanners.find(plain_files.read(path, key_scanners.MOST))
+        except (OSError, key_scanners.Unread, Refused) as error:
+            missing = isinstance(error, FileNotFoundError)
+            why = "no such file" if missing else f"not scanned: {error}"
+            print(terminals.shown(f"{path}: {why}"), file=sys.stderr)
             status = 2
             continue
         read += 1

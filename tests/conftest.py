@@ -51,6 +51,13 @@ def course(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def work(tmp_path, monkeypatch):
+    """Return the learner's own folder: a new one, not made yet."""
+    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
+    return tmp_path / "work"
+
+
+@pytest.fixture
 def edit():
     """Return a function that changes cells of a notebook: edit(path, clip=…)."""
 

@@ -218,12 +218,16 @@ def test_wrong_input_is_said_and_nothing_is_left(desk, tmp_path, words, says):
         [TOPIC, "--minimum", "0"],
         [TOPIC, "--minimum", "nan"],
         [TOPIC, "--days", "0"],
+        [TOPIC, "--days", "9999999"],
+        [TOPIC, "--days", "9" * 30],
     ],
 )
-def test_wrong_use_ends_before_anything_is_read(desk, words):
+def test_wrong_use_ends_before_anything_is_read(desk, words, capsys):
     with pytest.raises(SystemExit) as ended:
         desk(*words)
     assert ended.value.code == 2
+    if "--days" in words:
+        assert "--days: expected 1 to 36500" in capsys.readouterr().err
 
 
 def test_a_gradebook_of_another_version_is_refused(desk, tmp_path):

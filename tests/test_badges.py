@@ -5,6 +5,10 @@ import hashlib
 import hmac
 import json
 import re
+import stat
+import threading
+import time
+import uuid
 import xml.etree.ElementTree as xml
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +30,7 @@ from securetrain import (
     catalogue,
     cli,
     manifests,
+    own_files,
 )
 from securetrain.archives import Refused
 from securetrain.badge_awards import Holder, Judgement
@@ -333,12 +338,8 @@ def test_a_second_credential_is_refused(badge):
     refused(badge.replace(element.encode(), b""), "file")
 
 
-def test_a_huge_file_is_refused_before_it_is_read_further(badge, tmp_path):
+def test_a_huge_badge_is_refused_before_it_is_parsed(badge):
     refused(badge + b" " * badges.LIMIT, "file")
-    path = tmp_path / "huge.svg"
-    with open(path, "wb") as file:
-        file.truncate(1 << 40)  # sparse
-    assert len(badges.read_file(path)) == badges.LIMIT + 1
 
 
 def test_a_changed_credential_is_refused(badge):
@@ -602,31 +603,87 @@ def test_what_is_printed_cannot_steer_a_terminal():
     assert "\x1b" not in shown and "\N{RIGHT-TO-LEFT OVERRIDE}" not in shown
 
 
+REVOKE = ["badge", "revoke", "--key", "issuer.key", "--list", "revoked.jwt"]
+REVOKE += ["--reason", "graded by mistake"]
+ONE, TWO, THREE = (uuid.UUID(int=n, version=4).urn for n in (10, 11, 12))
+
+
 def test_revoking_adds_to_the_list_and_verify_heeds_it(desk, capsys):
-    revoke = ["badge", "revoke", "--key", "issuer.key", "--list", "revoked.jwt"]
-    revoke += ["--reason", "graded by mistake"]
     check = ["badge", "verify", "badge.svg", "--key", "issuer.pub"]
     check += ["--revoked", "revoked.jwt"]
-    assert cli.main([*revoke, "urn:uuid:1"]) == 0
+    assert cli.main([*REVOKE, "--new", ONE]) == 0
     assert cli.main(check) == 0
     assert "not in the issuer's list" in capsys.readouterr().out
-    assert cli.main([*revoke, "badge.svg"]) == 0
+    assert cli.main([*REVOKE, "badge.svg"]) == 0
     assert "taken back: 2" in capsys.readouterr().out
     assert cli.main(check) == 1
     assert "graded by mistake" in capsys.readouterr().err
     Path("fake.svg").write_bytes(badge_awards.issue(claims(), PRIVATE))
-    assert cli.main([*revoke, "fake.svg"]) == 2
+    assert cli.main([*REVOKE, "fake.svg"]) == 2
     before = Path("revoked.jwt").read_bytes()
     Path("revoked.jwt").write_bytes(before[:-9])
     assert cli.main(check) == 2
-    assert cli.main([*revoke, "urn:uuid:2"]) == 2
+    assert cli.main([*REVOKE, TWO]) == 2
     assert Path("revoked.jwt").read_bytes() == before[:-9], "a damaged list stays"
+
+
+def taken():
+    """Return the ids that the list on the desk names."""
+    public = manifests.read_public_key(Path("issuer.pub"))
+    return set(badges.read_revoked(Path("revoked.jwt").read_text(), [public]).badges)
+
+
+def test_a_list_is_begun_only_when_asked_for_and_only_once(desk, capsys):
+    """A mistyped name must not end in a second list that knows nothing of the first."""
+    assert cli.main([*REVOKE, ONE]) == 2
+    assert "revoked.jwt: no such list; --new begins one" in capsys.readouterr().err
+    assert not Path("revoked.jwt").exists()
+    assert cli.main([*REVOKE, "--new", ONE]) == 0
+    assert cli.main([*REVOKE, "--new", TWO]) == 2
+    assert "revoked.jwt: is there already" in capsys.readouterr().err
+    assert taken() == {ONE}
+
+
+@pytest.mark.parametrize(
+    "id",
+    ["urn:uuid:1", "urn:uuid:", f"{ONE}0", f"{ONE} ", f"urn:{ONE}", "urn:isbn:1",
+     f"urn:uuid:{ONE[9:].upper()}", f"urn:uuid:{{{ONE[9:]}}}", ONE.replace("-", "")],
+)  # fmt: skip
+def test_an_id_that_no_badge_has_is_not_taken_back(desk, capsys, id):
+    assert cli.main([*REVOKE, "--new", ONE]) == 0
+    assert cli.main([*REVOKE, TWO, id]) == 2
+    assert "expected urn:uuid: and a UUID" in capsys.readouterr().err
+    assert taken() == {ONE}
+
+
+def test_two_who_revoke_at_once_lose_nothing(desk):
+    """One has read the list and not yet put the new one there; the other waits."""
+    assert cli.main([*REVOKE, "--new", ONE]) == 0
+    list_, private = Path("revoked.jwt"), Path("issuer.key").read_bytes()
+    public = manifests.public_key(private)
+    both = badge_awards.revoke({ONE: "one", TWO: "two"}, private, public, NOW)
+    other = threading.Thread(target=cli.main, args=([*REVOKE, THREE],))
+    with own_files.locked(list_):
+        other.start()
+        time.sleep(0.3)
+        own_files.replace(list_, both.encode())
+    other.join()
+    assert taken() == {ONE, TWO, THREE}
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+def test_a_list_keeps_its_mode_and_leaves_no_scratch(desk, mode):
+    assert cli.main([*REVOKE, "--new", ONE]) == 0
+    Path("revoked.jwt").chmod(mode)
+    before = set(desk.iterdir())
+    assert cli.main([*REVOKE, TWO]) == 0
+    assert stat.S_IMODE(Path("revoked.jwt").stat().st_mode) == mode
+    assert set(desk.iterdir()) == before
 
 
 def test_a_key_that_others_can_read_is_mentioned(desk, capsys):
     Path("issuer.key").chmod(0o644)
-    words = ["badge", "revoke", "urn:uuid:1", "--key", "issuer.key"]
-    assert cli.main([*words, "--list", "l.jwt", "--reason", "r"]) == 0
+    assert cli.main([*REVOKE, "--new", ONE]) == 0
     assert "others can read this key" in capsys.readouterr().err
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 
@@ -22,6 +24,16 @@ def test_what_is_written_is_read_again(tmp_path):
     debriefs.write(DRILL, path)
     assert debriefs.read(path) == DRILL
     assert json.loads(path.read_text())["schema"] == "securetrain.debrief/1"
+
+
+def test_a_debrief_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "disk full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        debriefs.write(DRILL, tmp_path / "debrief.json")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_debrief_is_never_overwritten(tmp_path):

@@ -18,13 +18,7 @@ from securetrain.widgets import Feedback
 
 LESSON = "01-risk-map/1-where-models-break"
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of the learner's own."""
-    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
+pytestmark = pytest.mark.usefixtures("work")
 
 
 def test_the_last_answer_counts_and_the_same_is_not_written_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -134,6 +135,49 @@ def test_four_answers_of_five_people_are_not_shown(
     records.write(folder / "quiet.json", data)
     text = said(folder, capsys)
     assert "useful:" not in text and f"question {QUESTION.id}" not in text
+
+
+@pytest.mark.parametrize(
+    ("events", "says"),
+    [
+        ([], "Not enough said to tell"),
+        ([("rated", progress.USEFUL)], "Nothing to adjust"),
+        ([("chose", feedback.CHANGE_PART)], "Nothing to adjust"),
+        ([("answered", QUESTION.id)], "Nothing to adjust"),
+        ([("checked", "exercise")], "Nothing to adjust"),
+    ],
+)
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_unit_of_which_nobody_said_enough_is_not_called_fine(
+    tmp_path: Path, events: list, says: str, enough: bool, capsys: pytest.CaptureFixture
+) -> None:
+    """Six people opened and finished it; five, or four, said something of it."""
+    results = {"rated": {"score": {"raw": 5, "min": 1, "max": 5}}}
+    results["chose"] = {"response": "nothing"}
+    for number in range(6):
+        told = [event(0, "started", LESSON), event(9, "finished", LESSON)]
+        told += [
+            event(1, verb, f"{LESSON}#{part}", **results.get(verb, {"success": True}))
+            for verb, part in events
+            if number < (5 if enough else 4)
+        ]
+        data = records.make(told, f"person-{number}")
+        records.write(tmp_path / f"{number}.json", data)
+    lines = dict(line.split(": ", 1) for line in said(tmp_path, capsys).splitlines()
+                 if line.startswith(("Nothing to adjust", "Not enough")))  # fmt: skip
+    heard = says if enough else "Not enough said to tell"
+    assert lines.pop(heard) == LESSON and list(lines.values()) == ["no unit"]
+
+
+def test_no_share_is_of_fewer_than_five(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """What the rules say of numbers: a mean's people, and what a share is of."""
+    how = {"useful": 2, "change": "shorter", "done": False, "right": False}
+    text = said(cohort(tmp_path / "in", 3, 2, **how, passed=False), capsys)
+    found = re.findall(r"(?:of |, )(\d+)(?: people| wrong| never)", text)
+    assert len(found) == 5 and set(found) == {"5"}
+    assert "Of fewer than 5 people, no mean and no share is shown" in text
 
 
 def test_damaged_records_are_named_and_skipped(

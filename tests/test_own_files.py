@@ -71,6 +71,17 @@ def test_a_link_in_the_files_place_is_refused(tmp_path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_what_is_replaced_keeps_its_mode_unless_another_is_said(tmp_path):
+    path = tmp_path / "page.html"
+    own_files.replace(path, b"new")
+    assert mode(path) == 0o644
+    path.chmod(0o600)
+    own_files.replace(path, b"private")
+    assert mode(path) == 0o600
+    own_files.replace(path, b"shared", 0o664)  # more than the umask would let
+    assert mode(path) == 0o664 and path.read_bytes() == b"shared"
+
+
 def test_replacing_is_whole(tmp_path):
     path = tmp_path / "page.html"
     path.write_text("old")

@@ -18,13 +18,7 @@ from securetrain import catalogue, progress
 
 LESSON = "13-poisoning/1-one-sticker"
 LAB = "13-poisoning/poisoning"
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of the learner's own."""
-    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
+pytestmark = pytest.mark.usefixtures("work")
 
 
 def test_no_record_yet() -> None:

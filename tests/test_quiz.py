@@ -25,13 +25,7 @@ GOOD = {
         }
     ]
 }
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of the learner's own."""
-    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
+pytestmark = pytest.mark.usefixtures("work")
 
 
 @pytest.fixture

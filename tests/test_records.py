@@ -16,13 +16,7 @@ from securetrain import cli, feedback, progress, records
 
 LESSON = "13-poisoning/1-one-sticker"
 LAB = "13-poisoning/poisoning"
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of the learner's own."""
-    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
+pytestmark = pytest.mark.usefixtures("work")
 
 
 def fill() -> None:
@@ -217,6 +211,28 @@ def test_a_full_disk_leaves_no_half_export(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("raw", [0, 8, 40])
+def test_a_run_of_a_unit_is_exported_with_how_many_of_its_cells(
+    tmp_path: Path, raw: int, capsys: pytest.CaptureFixture
+) -> None:
+    """What `progress.finish` writes in JupyterLab: its score counts cells."""
+    progress.record("ran", LESSON, score={"raw": raw, "min": 0, "max": 40})
+    exported(tmp_path / "me.json")
+    assert "damaged" not in capsys.readouterr().out
+    (ran,) = records.read(tmp_path / "me.json").facts()
+    assert (ran.verb, ran.rating) == ("ran", raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "low", "high"),
+    [(41, 0, 40), (-1, 0, 40), (4, 1, 40), (4.5, 0, 40), (4, 0, 1e999), (4, 0, 4.5)],
+)
+def test_a_run_of_more_cells_than_there_are_is_refused(raw, low, high) -> None:
+    score = {"raw": raw, "min": low, "max": high}
+    with pytest.raises(ValueError, match="expected a score of 0 to "):
+        records.fact(progress._event("ran", LESSON, {"score": score}))
+
+
 def good() -> dict:
     """Return a record that is as it should be."""
     fill()
@@ -299,7 +315,7 @@ def test_a_file_that_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(ValueError, match="a.json: "):
         records.read(tmp_path / "a.json")
-    with pytest.raises(ValueError, match="expected a file that"):
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
         records.read(tmp_path)
 
 

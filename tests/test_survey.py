@@ -29,13 +29,7 @@ IDS = [
     "audit-evidence",
     "largest-risk",
 ]
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of the learner's own."""
-    monkeypatch.setenv("SECURETRAIN_WORK", str(tmp_path / "work"))
-    return tmp_path / "work"
+pytestmark = pytest.mark.usefixtures("work")
 
 
 def test_the_items_are_whole_and_their_ids_are_the_published_ones() -> None:

@@ -56,6 +56,13 @@ def test_what_was_found_in_a_file_with_a_strange_name_is_said(tmp_path, capsys):
     assert "\x1b" not in said.out + said.err
 
 
+def test_a_link_to_nothing_with_a_strange_name_is_said_harmlessly(tmp_path, capsys):
+    (tmp_path / f"{ESCAPE}.txt").symlink_to("nothing")
+    assert cli.main(["secrets", "scan", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "\ufffd[2J.txt: no such file" in said and "\x1b" not in said
+
+
 def test_the_commands_that_judge_a_commit_print_no_escapes(tmp_path, capsys):
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     rules = tmp_path / ".securetrain/rules.toml"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from securetrain import audit_log, runlog, translog
+from securetrain import audit_log, manifests, runlog, translog
 from securetrain.archives import refusal
 from securetrain.film import part
 
@@ -34,7 +34,7 @@ def write(path, values, private):
 
 def facts():
     private = sha256(b"clip, seed 0").digest()
-    public = runlog.public(private)
+    public = manifests.public_key(private)
     better = [*VALUES]
     better[EDITED] = 0.99
     with tempfile.TemporaryDirectory() as folder:
