@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -21,7 +22,6 @@ from securetrain import (
     audit_log,
     catalogue,
     debriefs,
-    progress,
     quiz,
     records,
     survey,
@@ -38,6 +38,7 @@ from securetrain.kpis import (
     read_log,
     read_records,
 )
+from securetrain.progress import statement
 
 POINTS = 20.0  # of each lab
 CHECKS = ("files", "signature", "registry", "format")
@@ -130,17 +131,6 @@ def _grades(
 # --- Records --------------------------------------------------------------------------
 
 
-def statement(when: datetime, verb: str, target: str, **result: Any) -> dict[str, Any]:
-    """Return one statement, as the course's own record holds it."""
-    return {
-        "timestamp": when.isoformat(timespec="milliseconds"),
-        "actor": progress.ACTOR,
-        "verb": {"id": progress.VERBS[verb], "display": {"en": verb}},
-        "object": {"id": progress.URN + target},
-        "result": result,
-    }
-
-
 def _record(
     rng: Random, quarter: Quarter, role: str, able: float, leaves: bool, gain: float
 ) -> dict[str, Any]:
@@ -177,15 +167,20 @@ def _quizzes(
     rng: Random, now: datetime, able: float, count: int
 ) -> Iterator[dict[str, Any]]:
     """Yield answers to the quizzes of the first lessons, tried until right."""
-    lessons = [unit for unit in catalogue.units() if unit.kind == "lesson"][:count]
-    for day, unit in enumerate(lessons):
-        for number, question in enumerate(quiz.load(unit.id)):
+    for day, targets in enumerate(_asked()[:count]):
+        for number, target in enumerate(targets):
             when = now + timedelta(days=3 * day, minutes=number)
-            target = f"{unit.id}#{question.id}"
             if rng.random() >= able:
                 yield statement(when, "answered", target, success=False)
                 when += timedelta(seconds=30)
             yield statement(when, "answered", target, success=True)
+
+
+@cache
+def _asked() -> list[list[str]]:
+    """Return the questions of each lesson's quiz, as records name them."""
+    lessons = [unit for unit in catalogue.units() if unit.kind == "lesson"]
+    return [[f"{unit.id}#{one.id}" for one in quiz.load(unit.id)] for unit in lessons]
 
 
 # --- Drills and the gate's log --------------------------------------------------------

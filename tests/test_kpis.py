@@ -483,7 +483,7 @@ def rated(when, value, item="leaked-key", day=""):
     at = datetime.fromisoformat(f"{day}T10:00:00+00:00")
     score = {"raw": value, "min": 1, "max": 5}
     target = f"01-risk-map/1-where-models-break#confidence/{when}/{item}"
-    return kpi_cohort.statement(at, "rated", target, score=score)
+    return progress.statement(at, "rated", target, score=score)
 
 
 def learner(rows):
@@ -493,7 +493,7 @@ def learner(rows):
 def answer(question, success):
     at = datetime(2026, 11, 1, tzinfo=UTC)
     target = f"13-poisoning/1-one-sticker#{question}"
-    return kpi_cohort.statement(at, "answered", target, success=success)
+    return progress.statement(at, "answered", target, success=success)
 
 
 def test_a_synthetic_statement_has_the_form_of_the_course_s_own(monkeypatch, tmp_path):
