@@ -8,7 +8,7 @@ import json
 import math
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import combinations
 
@@ -44,7 +44,7 @@ from securetrain.kpi_figures import (
 )
 
 Q4 = Quarter(2026, 4)
-END = datetime(2027, 1, 2, tzinfo=UTC)
+EARLY, END = datetime(2026, 11, 5, tzinfo=UTC), datetime(2027, 1, 2, tzinfo=UTC)
 HASH = "ab" * 32
 
 
@@ -331,8 +331,8 @@ def test_nobody_looked_is_not_zero_missed():
     assert (gap.value, gap.status) == (0, UNKNOWN)
     assert "no drill in 2026-10: nobody looked" in gap.notes
     assert kpi_systems.missed(given("debriefs", *EACH), Q4, END).status == MET
-    early = datetime(2026, 11, 5, tzinfo=UTC)  # November and December are not over
-    assert kpi_systems.missed(given("d", *EACH[:1]), Q4, early).status == MET
+    # November and December are not over
+    assert kpi_systems.missed(given("d", *EACH[:1]), Q4, EARLY).status == MET
 
 
 def test_a_month_without_planted_poison_was_not_looked_at():
@@ -473,6 +473,45 @@ def test_a_damaged_log_gives_no_number(tmp_path, change, says):
     for found in (kpi_systems.integrity(lines, Q4), kpi_systems.audit(lines)):
         assert (found.value, found.status) == (None, UNKNOWN)
         assert says in found.notes[0]
+
+
+# What is dated later than now
+
+
+def test_a_quarter_that_has_not_begun_has_no_page(made):
+    early = datetime(2026, 9, 30, 23, 59, tzinfo=UTC)
+    with pytest.raises(ValueError, match="2026Q4 has not begun: today is 2026-09-30"):
+        kpis.figures(kpis.Evidence(), Q4, early)
+    assert kpis.figures(kpis.Evidence(), Q4, early + timedelta(minutes=1))
+    evidence, _ = all_figures(made)  # a program made up its dates, too
+    assert all(one.value is not None for one in kpis.figures(evidence, Q4, early))
+
+
+@pytest.mark.parametrize(("now", "running"), [(EARLY, True), (END, False)])
+def test_a_page_of_a_running_quarter_says_so(now, running):
+    figures = kpis.figures(kpis.Evidence(), Q4, now)
+    assert ("This quarter is not over" in kpi_page.page(figures, [], Q4, now)) == running
+
+
+def test_evidence_from_after_the_page_is_damaged(tmp_path):
+    at = EARLY + timedelta(hours=2)
+    event = decision("a", "files") | {"synthetic": False}
+    lines, newest = log(tmp_path, event, when=at.isoformat())
+    late = kpis.Evidence(
+        records=given("records", *survey_of(*[(2, 3)] * 5, day=f"{at:%Y-%m-%d}")),
+        debriefs=given("debriefs", drill("2026-10", finding("a")), drill("2026-11")),
+        log=lines, newest=newest,
+    )  # fmt: skip
+    found = {one.id: one for one in kpis.figures(late, Q4, EARLY)}
+    for name in ("missed", "response", "integrity", "confidence", "skill", "audit"):
+        assert (found[name].value, found[name].status) == (None, UNKNOWN), name
+        assert "after this page was made" in found[name].notes[0], name
+        assert found[name].sources != ("none read",)
+    assert f"gate log: dated {at.isoformat()}" in found["integrity"].notes[0]
+    on_time = {one.id: one for one in kpis.figures(late, Q4, END)}
+    assert all(on_time[name].value is not None for name in ("integrity", "skill"))
+    clocks = {one.id: one for one in kpis.figures(late, Q4, at - timedelta(minutes=59))}
+    assert clocks["integrity"].value == 100, "clocks differ by a little"
 
 
 # What learners say
