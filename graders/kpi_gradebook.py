@@ -39,15 +39,6 @@ class Reading:
         return self.session.query(Student).order_by(Student.id).all()
 
 
-def schema() -> str:
-    """Return the version of the gradebook's schema that this nbgrader reads."""
-    import nbgrader
-    from alembic.script import ScriptDirectory
-
-    folder = Path(nbgrader.__file__).parent / "alembic"
-    return ScriptDirectory(str(folder)).get_current_head() or ""
-
-
 @contextmanager
 def reading(url: str) -> Iterator[Reading]:
     """Open a gradebook so that nothing in it can change.
@@ -58,7 +49,7 @@ def reading(url: str) -> Iterator[Reading]:
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.orm import Session
 
-    from graders.gradebook import reason, without_password
+    from graders.gradebook import reason, schema, without_password
 
     shown, engine = without_password(url), None
     try:

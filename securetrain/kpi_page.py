@@ -178,7 +178,10 @@ def page(
     ]
     counts = [said for said in counts if not said.startswith("0 ")]
     title = f"{'Synthetic: ' if synthetic else ''}Secure AI training, {quarter}"
-    banner = "Synthetic data: made by a program to try this page. It shows no people, and its dates are made up."
+    banner = (
+        "Synthetic data: made by a program to try this page. It shows no people, and "
+        "its dates are made up."
+    )
     running = ""
     if not synthetic and f"{now:%Y-%m}" <= quarter.months[-1]:
         running = f"<p>This quarter is not over: numbers as of {now:%Y-%m-%d}.</p>"

@@ -83,8 +83,8 @@ def figures(
 
     labs: those assigned, default all in the gradebook; head: a hash of the gate's log
     that a witness kept; passing: share of a lab's points
-    Raises ValueError where synthetic and real evidence are mixed, and for a quarter that
-    has not begun. Synthetic evidence has made-up dates: those may lie ahead.
+    Raises ValueError where synthetic and real evidence are mixed, and for a quarter
+    that has not begun. Dates of synthetic evidence are made up: they may lie ahead.
     """
     synthetic = evidence.synthetic
     if not synthetic and f"{now:%Y-%m}" < quarter.months[0]:

@@ -490,7 +490,9 @@ def test_a_quarter_that_has_not_begun_has_no_page(made):
 @pytest.mark.parametrize(("now", "running"), [(EARLY, True), (END, False)])
 def test_a_page_of_a_running_quarter_says_so(now, running):
     figures = kpis.figures(kpis.Evidence(), Q4, now)
-    assert ("This quarter is not over" in kpi_page.page(figures, [], Q4, now)) == running
+    assert (
+        "This quarter is not over" in kpi_page.page(figures, [], Q4, now)
+    ) == running
 
 
 def test_evidence_from_after_the_page_is_damaged(tmp_path):
