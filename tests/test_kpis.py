@@ -442,7 +442,7 @@ def test_the_audit_evidence_needs_a_hash_that_a_witness_kept(tmp_path):
     assert kpi_systems.audit(lines, newest, newest).status == MET
     second = lines.items[2]["previous"]
     found = kpi_systems.audit(lines, second, newest)
-    assert found.status == MET and "first 2 decisions" in found.notes[-1]
+    assert found.status == MET and "first 2 decisions" in found.notes[0]
     assert kpi_systems.audit(lines, "", newest).status == UNKNOWN
     cut, head = log(tmp_path, decision("a"))
     assert kpi_systems.audit(cut, newest, head).status == MISSED
@@ -581,7 +581,8 @@ def test_confidence_is_of_pairs_and_beside_it_stands_skill():
     records = given("records", *own, gone)
     found = kpi_learners.confidence(records, Q4)
     assert found.value == pytest.approx(100 * (16 / 12 - 1)) and found.status == MET
-    assert found.n == "5 pairs" and "self-reported" in found.notes[0]
+    assert found.n == "5 pairs" and "self-reported" in found.notes[1]
+    assert "the interval holds the goal" in found.notes[0]
     assert any("1 records without both" in note for note in found.notes)
     assert any("too narrow" in note for note in found.notes)
     skill = kpi_learners.skill(records, Q4)
@@ -835,6 +836,20 @@ def test_nothing_given_is_nothing_known():
     assert all("not known" in row for row in rows)
 
 
+def test_a_card_says_why_its_number_is_not_known_or_not_sure(made, tmp_path):
+    """A leader reads the cards alone."""
+    gap = given("debriefs", *EACH[1:], synthetic=True)
+    lines, newest = log(tmp_path, decision("a", synthetic=True))
+    evidence, _ = all_figures(made, debriefs=gap, log=lines, newest=newest, cohort=None)
+    figures = kpis.figures(evidence, Q4, END)
+    cards = {one.id: kpi_page.card(one) for one in figures}
+    assert "no drill in 2026-10: nobody looked" in cards["missed"]
+    assert "no hash kept elsewhere" in cards["audit"]
+    assert "no list of the cohort" in cards["completion"]
+    assert "met or not met may be chance" in cards["integrity"]
+    assert all(kpi_page.text(one.what) in cards[one.id] for one in figures)
+
+
 def test_no_text_of_a_page_is_markup_and_no_cell_a_formula():
     evil = "=1+1<script>"
     figure = kpis.figures(kpis.Evidence(), Q4, END)[0]
@@ -859,6 +874,8 @@ def test_the_table_and_the_drawing_say_what_the_page_says(value, says):
     assert row["current"] == says and row["target"] == "1"
     words = figure.shown.replace(" ", "\u00a0")
     assert f"2026Q4 {words}" in kpi_page.sparkline(figure)
+    later = replace(figure, trend=trend | {"2026Q4": value, "2027Q1": 0.0})
+    assert f"<dd>2026Q3 0\u00a0%, 2026Q4 {words}</dd>" in kpi_page.card(later)
     counted = replace(figure, unit="poisonings")
     assert f"2026Q4 {says}" in kpi_page.sparkline(counted)
 
@@ -876,5 +893,6 @@ def test_a_hash_of_several_files_is_that_of_their_sorted_hashes():
     found = Input("records", (), ("b", "a"))
     assert found.digest == sha256(b"a\nb\n").hexdigest()
     assert found.source.startswith("records, 2 files, SHA-256")
+    assert replace(found, name="records").source == found.source, "said once"
     named = replace(found, name="exports")
     assert named.source.startswith("records exports, 2 files, SHA-256")
