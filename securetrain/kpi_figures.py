@@ -166,7 +166,8 @@ FIGURES = {
         "+30 %", "%", 100 * CONFIDENCE,
     ),
     "skill": (
-        "Skill, measured", "Quiz questions that they got right at the first try.",
+        "Skill, measured",
+        "Quiz questions that the same people got right at the first try.",
         "no goal, set beside confidence", "%", None,
     ),
     "response": (

@@ -137,7 +137,7 @@ def card(figure: Figure) -> str:
     chip = f"{SYMBOLS[figure.status]} {figure.status}".strip()
     rows = {"goal": figure.goal, "counted": figure.n, "period": figure.period}
     earlier = [
-        f"{q} {_said(figure, v)}"
+        f"{q} {_said(figure, v)}".replace(" ", "\u00a0")
         for q, v in list(figure.trend.items())[:-1]
         if v is not None
     ]

@@ -875,7 +875,7 @@ def test_the_table_and_the_drawing_say_what_the_page_says(value, says):
     words = figure.shown.replace(" ", "\u00a0")
     assert f"2026Q4 {words}" in kpi_page.sparkline(figure)
     later = replace(figure, trend=trend | {"2026Q4": value, "2027Q1": 0.0})
-    assert f"<dd>2026Q3 0\u00a0%, 2026Q4 {words}</dd>" in kpi_page.card(later)
+    assert f"<dd>2026Q3\u00a00\u00a0%, 2026Q4\u00a0{words}</dd>" in kpi_page.card(later)
     counted = replace(figure, unit="poisonings")
     assert f"2026Q4 {says}" in kpi_page.sparkline(counted)
 
