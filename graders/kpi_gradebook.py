@@ -8,14 +8,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import file_digest, sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from graders.export import standings
 from securetrain import kpi_cohort, kpis
 from securetrain.kpi_completion import Grade
-from securetrain.kpi_figures import Input
+from securetrain.kpi_figures import Input, hash_of
 
 KIND = "gradebook"
 
@@ -120,8 +120,7 @@ def read_gradebook(url: str) -> Input:
     except ValueError as error:
         return Input(KIND, (), hashes, False, f"{KIND}: {error}")
     synthetic = kpis.is_synthetic(students, KIND)
-    rows = "".join(f"{one}\n" for one in grades)
-    hashes = hashes or (sha256(rows.encode()).hexdigest(),)
+    hashes = hashes or (hash_of(grades),)
     return Input(KIND, grades, hashes, synthetic, "", path.name if path else "")
 
 

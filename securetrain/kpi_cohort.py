@@ -28,7 +28,7 @@ from securetrain import (
 )
 from securetrain.debriefs import Debrief, Finding
 from securetrain.kpi_completion import Grade, labs_of
-from securetrain.kpi_figures import Input, Quarter
+from securetrain.kpi_figures import Input, Quarter, hash_of
 from securetrain.kpi_learners import Learner, learner
 from securetrain.kpis import (
     SYNTHETIC,
@@ -262,21 +262,17 @@ def write(cohort: Cohort, folder: Path) -> None:
 
 def grades(cohort: Cohort) -> Input:
     """Return the grades as the gradebook would give them; their hash is of the rows."""
-    return Input("gradebook", cohort.grades, (_hash(*cohort.grades),), True)
-
-
-def _hash(*rows: Any) -> str:
-    return sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest()
+    return Input("gradebook", cohort.grades, (hash_of(cohort.grades),), True)
 
 
 def in_memory(cohort: Cohort) -> Evidence:
     """Return a cohort as evidence without files; hashes are of the rows."""
     lines, newest = audit_log.events(data := log_bytes(cohort.log))
     people = tuple(cohort.roles.items())
-    drills = tuple(_hash(one) for one in cohort.debriefs)
-    exports = tuple(_hash(one) for one in cohort.records)
+    drills = tuple(hash_of([one]) for one in cohort.debriefs)
+    exports = tuple(hash_of([one]) for one in cohort.records)
     return Evidence(
-        grades(cohort), Input("cohort", people, (_hash(*people),), True),
+        grades(cohort), Input("cohort", people, (hash_of(people),), True),
         Input("records", tuple(cohort.learners), exports, True),
         Input("debriefs", cohort.debriefs, drills, True),
         Input("gate log", tuple(lines), (sha256(data).hexdigest(),), True), newest,

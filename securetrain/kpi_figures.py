@@ -7,7 +7,7 @@ synthetic wherever it is shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -55,6 +55,11 @@ class Quarter:
         return f"{self.year}Q{self.number}"
 
 
+def hash_of(rows: Iterable[object]) -> str:
+    """Return the SHA-256 of rows, each on a line of its own."""
+    return sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Input:
     """What one kind of source gave.
@@ -76,9 +81,7 @@ class Input:
         """The file's hash; of several files the hash of their sorted list of hashes."""
         if len(self.hashes) == 1:
             return self.hashes[0]
-        return sha256(
-            "".join(f"{h}\n" for h in sorted(self.hashes)).encode()
-        ).hexdigest()
+        return hash_of(sorted(self.hashes))
 
     @property
     def source(self) -> str:

@@ -119,9 +119,8 @@ def confidence(records: Input, quarter: Quarter) -> Figure:
     value, interval = kpi_numbers.growth(pairs), kpi_numbers.growth_interval(pairs)
     before, after = (mean(side) for side in zip(*pairs, strict=True))
     notes = ["self-reported: surer is not abler; see the skill beside it"]
-    notes.append(
-        f"{len(records.items) - len(own)} records without both answers, left out"
-    )
+    without = len(records.items) - len(own)
+    notes.append(f"records without both answers, left out: {without}")
     notes += [f"fewer than {FEW} pairs: the interval is too narrow"] * (len(own) < FEW)
     return replace(
         empty, value=100 * value, shown=signed(value, CONFIDENCE),

@@ -78,7 +78,7 @@ def missed(debriefs: Input, quarter: Quarter, now: datetime) -> Figure:
     again = sum(one.month in quarter.months for one in debriefs.items) - len(held)
     alarms = sum(one.false_alarms for one in held)
     notes = [_unlooked(month, held) for month in unseen]
-    notes.append(f"{alarms} false alarms in these drills")
+    notes.append(f"false alarms in these drills: {alarms}")
     notes += [f"{again} repeated drills not counted: the first counts"] * (again > 0)
     notes.append(ALIKE)
     known = MISSED if misses else UNKNOWN if unseen else MET

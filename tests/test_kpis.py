@@ -319,7 +319,7 @@ def test_missed_poisonings_are_counted_against_those_planted():
     held.append(drill("2026-09", finding("a", **UNSEEN)))
     found = kpi_systems.missed(given("debriefs", *held), Q4, END)
     assert (found.value, found.shown, found.status) == (1, "1 of 4", MISSED)
-    assert found.notes[0] == "3 false alarms in these drills"
+    assert found.notes[0] == "false alarms in these drills: 3"
     assert found.trend["2026Q3"] == 1 and found.trend["2026Q2"] is None
 
 
@@ -583,7 +583,7 @@ def test_confidence_is_of_pairs_and_beside_it_stands_skill():
     assert found.value == pytest.approx(100 * (16 / 12 - 1)) and found.status == MET
     assert found.n == "5 pairs" and "self-reported" in found.notes[1]
     assert "the interval holds the goal" in found.notes[0]
-    assert any("1 records without both" in note for note in found.notes)
+    assert any("without both answers, left out: 1" in note for note in found.notes)
     assert any("too narrow" in note for note in found.notes)
     skill = kpi_learners.skill(records, Q4)
     assert skill.value == 100 and skill.n == "5 learners, 5 questions"
