@@ -6,29 +6,29 @@ People go on in formgrader, feedback and export; only how scores get in is ours.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from nbgrader import utils
-from nbgrader.api import (
-    Comment,
-    Grade,
-    Gradebook,
-    MissingEntry,
-    Student,
-    SubmittedAssignment,
-    SubmittedNotebook,
-    get_alembic_version,
-)
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from graders.intake import Submission
 from graders.pool import Lab
-from securetrain import notebooks
+from securetrain import notebooks, slow_imports
 from securetrain.notebook_rules import source
+
+with slow_imports.without_iris():
+    from nbgrader import utils
+    from nbgrader.api import (
+        Comment,
+        Grade,
+        Gradebook,
+        MissingEntry,
+        Student,
+        SubmittedAssignment,
+        SubmittedNotebook,
+    )
 
 COURSE = "secure-ai-training"
 
@@ -38,12 +38,10 @@ def open_gradebook(url: str) -> Gradebook:
 
     Raises ValueError, without the password, when the database cannot be reached.
     """
-    shown, before = without_password(url), os.environ.get("PATH", "")
-    try:  # nbgrader calls `alembic` by name
-        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
-        book = Gradebook(url, COURSE)
-        _stamp(book)
-        return book
+    shown = without_password(url)
+    try:
+        _stamp(url)
+        return Gradebook(url, COURSE)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{shown}: its driver is missing ({error.name}). Install the course's "
@@ -53,8 +51,6 @@ def open_gradebook(url: str) -> Gradebook:
         raise ValueError(
             f"{shown}: the gradebook cannot be opened: {reason(error)}"
         ) from None
-    finally:
-        os.environ["PATH"] = before
 
 
 def without_password(url: str) -> str:
@@ -73,22 +69,39 @@ def reason(error: Exception) -> str:
     return str(getattr(error, "orig", error)).strip().partition("\n")[0]
 
 
-def _stamp(book: Gradebook) -> None:
-    """Note the schema's version where a crash kept nbgrader from it.
+def schema() -> str:
+    """Return the version of a gradebook's schema that this nbgrader reads."""
+    import nbgrader
+    from alembic.script import ScriptDirectory
 
-    nbgrader notes it only in a database without tables, and takes a second for it;
-    without it `nbgrader db upgrade` fails one day.
+    folder = Path(nbgrader.__file__).parent / "alembic"
+    return ScriptDirectory(str(folder)).get_current_head() or ""
+
+
+def _stamp(url: str) -> None:
+    """Note the schema's version, also where a crash kept somebody from it.
+
+    nbgrader notes it only in a database without tables, with a process that takes
+    seconds; without it `nbgrader db upgrade` fails one day.
     """
-    known = inspect(book.engine).has_table("alembic_version")
-    with book.engine.begin() as database:
+    engine = create_engine(url)
+    try:
+        _note_schema(engine)
+    finally:
+        engine.dispose()
+
+
+def _note_schema(engine: Engine) -> None:
+    known = inspect(engine).has_table("alembic_version")
+    with engine.begin() as database:
         if not known:
             database.execute(
                 text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
             )
         if not database.scalar(text("SELECT count(*) FROM alembic_version")):
-            version = {"version": get_alembic_version()}
             database.execute(
-                text("INSERT INTO alembic_version VALUES (:version)"), version
+                text("INSERT INTO alembic_version VALUES (:version)"),
+                {"version": schema()},
             )
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import file_digest, sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from graders.export import standings
 from securetrain import kpi_cohort, kpis
 from securetrain.kpi_completion import Grade
-from securetrain.kpi_figures import Input
+from securetrain.kpi_figures import Input, hash_of
 
 KIND = "gradebook"
 
@@ -39,15 +39,6 @@ class Reading:
         return self.session.query(Student).order_by(Student.id).all()
 
 
-def schema() -> str:
-    """Return the version of the gradebook's schema that this nbgrader reads."""
-    import nbgrader
-    from alembic.script import ScriptDirectory
-
-    folder = Path(nbgrader.__file__).parent / "alembic"
-    return ScriptDirectory(str(folder)).get_current_head() or ""
-
-
 @contextmanager
 def reading(url: str) -> Iterator[Reading]:
     """Open a gradebook so that nothing in it can change.
@@ -58,7 +49,7 @@ def reading(url: str) -> Iterator[Reading]:
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.orm import Session
 
-    from graders.gradebook import reason, without_password
+    from graders.gradebook import reason, schema, without_password
 
     shown, engine = without_password(url), None
     try:
@@ -129,8 +120,7 @@ def read_gradebook(url: str) -> Input:
     except ValueError as error:
         return Input(KIND, (), hashes, False, f"{KIND}: {error}")
     synthetic = kpis.is_synthetic(students, KIND)
-    rows = "".join(f"{one}\n" for one in grades)
-    hashes = hashes or (sha256(rows.encode()).hexdigest(),)
+    hashes = hashes or (hash_of(grades),)
     return Input(KIND, grades, hashes, synthetic, "", path.name if path else "")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from securetrain import home, home_index, notebooks
+from securetrain import home, home_index, notebooks, slow_imports
 from securetrain.notebook_rules import is_solution, source, where
 from securetrain.paths import root
 
@@ -104,9 +104,10 @@ def _nbgrader(course: str, topic: str) -> None:
 
     Raises ValueError with nbgrader's last words when it refuses.
     """
-    from nbgrader.converters import GenerateAssignment
-    from nbgrader.converters.base import NbGraderException
-    from nbgrader.coursedir import CourseDirectory
+    with slow_imports.without_iris():
+        from nbgrader.converters import GenerateAssignment
+        from nbgrader.converters.base import NbGraderException
+        from nbgrader.coursedir import CourseDirectory
     from traitlets.config import Config
 
     config = Config()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from collections.abc import Hashable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
+
+from securetrain import slow_imports
 
 VERSION = "1.37"  # of Kubernetes, whose schemas are asked
 VERSIONED = re.compile(r"([a-z0-9][a-z0-9.-]*/)?v[a-z0-9]+")
@@ -55,22 +56,12 @@ def errors(data: Mapping[str, Any]) -> Iterator[tuple[tuple[Hashable, ...], str]
 @functools.cache
 def _schemas() -> Any:
     """Return kubernetes-validate. Raises NoTool when it is not installed."""
-    # jsonschema builds a grammar of IRIs on import, in six seconds; no schema of
-    # Kubernetes asks for it.
-    missing = object()
-    before = sys.modules.get("rfc3987_syntax", missing)
-    if "jsonschema" not in sys.modules:
-        sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     try:
-        from kubernetes_validate import utils
+        with slow_imports.without_iris():
+            from kubernetes_validate import utils
     except ImportError:
         why = "kubernetes-validate is missing: pip install kubernetes-validate"
         raise NoTool(why) from None
-    finally:
-        if before is missing:
-            sys.modules.pop("rfc3987_syntax", None)
-        else:
-            sys.modules["rfc3987_syntax"] = before
     if f"{VERSION}.0" not in utils.all_versions():
         number = version("kubernetes-validate")
         why = f"kubernetes-validate {number} has no schemas of Kubernetes {VERSION}"

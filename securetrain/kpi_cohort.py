@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -21,14 +22,13 @@ from securetrain import (
     audit_log,
     catalogue,
     debriefs,
-    progress,
     quiz,
     records,
     survey,
 )
 from securetrain.debriefs import Debrief, Finding
 from securetrain.kpi_completion import Grade, labs_of
-from securetrain.kpi_figures import Input, Quarter
+from securetrain.kpi_figures import Input, Quarter, hash_of
 from securetrain.kpi_learners import Learner, learner
 from securetrain.kpis import (
     SYNTHETIC,
@@ -38,6 +38,7 @@ from securetrain.kpis import (
     read_log,
     read_records,
 )
+from securetrain.progress import statement
 
 POINTS = 20.0  # of each lab
 CHECKS = ("files", "signature", "registry", "format")
@@ -130,17 +131,6 @@ def _grades(
 # --- Records --------------------------------------------------------------------------
 
 
-def statement(when: datetime, verb: str, target: str, **result: Any) -> dict[str, Any]:
-    """Return one statement, as the course's own record holds it."""
-    return {
-        "timestamp": when.isoformat(timespec="milliseconds"),
-        "actor": progress.ACTOR,
-        "verb": {"id": progress.VERBS[verb], "display": {"en": verb}},
-        "object": {"id": progress.URN + target},
-        "result": result,
-    }
-
-
 def _record(
     rng: Random, quarter: Quarter, role: str, able: float, leaves: bool, gain: float
 ) -> dict[str, Any]:
@@ -177,15 +167,20 @@ def _quizzes(
     rng: Random, now: datetime, able: float, count: int
 ) -> Iterator[dict[str, Any]]:
     """Yield answers to the quizzes of the first lessons, tried until right."""
-    lessons = [unit for unit in catalogue.units() if unit.kind == "lesson"][:count]
-    for day, unit in enumerate(lessons):
-        for number, question in enumerate(quiz.load(unit.id)):
+    for day, targets in enumerate(_asked()[:count]):
+        for number, target in enumerate(targets):
             when = now + timedelta(days=3 * day, minutes=number)
-            target = f"{unit.id}#{question.id}"
             if rng.random() >= able:
                 yield statement(when, "answered", target, success=False)
                 when += timedelta(seconds=30)
             yield statement(when, "answered", target, success=True)
+
+
+@cache
+def _asked() -> list[list[str]]:
+    """Return the questions of each lesson's quiz, as records name them."""
+    lessons = [unit for unit in catalogue.units() if unit.kind == "lesson"]
+    return [[f"{unit.id}#{one.id}" for one in quiz.load(unit.id)] for unit in lessons]
 
 
 # --- Drills and the gate's log --------------------------------------------------------
@@ -267,21 +262,17 @@ def write(cohort: Cohort, folder: Path) -> None:
 
 def grades(cohort: Cohort) -> Input:
     """Return the grades as the gradebook would give them; their hash is of the rows."""
-    return Input("gradebook", cohort.grades, (_hash(*cohort.grades),), True)
-
-
-def _hash(*rows: Any) -> str:
-    return sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest()
+    return Input("gradebook", cohort.grades, (hash_of(cohort.grades),), True)
 
 
 def in_memory(cohort: Cohort) -> Evidence:
     """Return a cohort as evidence without files; hashes are of the rows."""
     lines, newest = audit_log.events(data := log_bytes(cohort.log))
     people = tuple(cohort.roles.items())
-    drills = tuple(_hash(one) for one in cohort.debriefs)
-    exports = tuple(_hash(one) for one in cohort.records)
+    drills = tuple(hash_of([one]) for one in cohort.debriefs)
+    exports = tuple(hash_of([one]) for one in cohort.records)
     return Evidence(
-        grades(cohort), Input("cohort", people, (_hash(*people),), True),
+        grades(cohort), Input("cohort", people, (hash_of(people),), True),
         Input("records", tuple(cohort.learners), exports, True),
         Input("debriefs", cohort.debriefs, drills, True),
         Input("gate log", tuple(lines), (sha256(data).hexdigest(),), True), newest,

@@ -17,7 +17,6 @@ from securetrain.kpi_figures import (
     HIDDEN,
     MET,
     MISSED,
-    SMALL,
     UNKNOWN,
     Figure,
     Input,
@@ -25,6 +24,7 @@ from securetrain.kpi_figures import (
     doubt,
     percent,
     scaled,
+    small,
     spread,
 )
 from securetrain.kpi_numbers import SMALLEST
@@ -70,7 +70,7 @@ def completion(
     if not states:
         return replace(empty, notes=("nobody in the cohort is assigned a lab",))
     if len(learners) < SMALLEST:
-        return replace(empty, shown=HIDDEN, status=HIDDEN, notes=(SMALL,))
+        return small(empty)
     notes = _around(set(people), learners, {one.student for one in grades.items})
     empty = replace(empty, notes=notes)
     return _completed(empty, states, roles, bool(cohort), passing)
@@ -123,9 +123,10 @@ def _completed(
     high = low + counts["undecided"] / len(states)
     notes = [f"passed: {percent(passing)} of a lab's points or more", *empty.notes]
     if counts["undecided"]:
-        notes.append(f"{counts['undecided']} wait for a human's grade: at least this")
+        waiting = f"{counts['undecided']} wait for a human's grade: at least this"
+        notes.insert(0, waiting)
     if not fixed:
-        notes.append("no list of the cohort: who never handed in is not counted")
+        notes.insert(0, "no list of the cohort: who never handed in is not counted")
     status = MISSED if high < COMPLETION else UNKNOWN
     if fixed and low >= COMPLETION:
         status = MET
@@ -135,7 +136,7 @@ def _completed(
         shown = percent(low, COMPLETION)
         interval = kpi_numbers.wilson(low * learners, learners)
         says, band = f"{spread(interval)}, each learner as one", scaled(interval)
-        notes += doubt(interval, COMPLETION)
+        notes = doubt(interval, COMPLETION) + notes
     tables = [_groups("Lab", states, lambda key: key[1])]
     if any(roles.values()):
         paths = Counter(_path(roles[who]) for who in {who for who, _ in states})

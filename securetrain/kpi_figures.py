@@ -7,8 +7,8 @@ synthetic wherever it is shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -55,6 +55,11 @@ class Quarter:
         return f"{self.year}Q{self.number}"
 
 
+def hash_of(rows: Iterable[object]) -> str:
+    """Return the SHA-256 of rows, each on a line of its own."""
+    return sha256("".join(f"{row}\n" for row in rows).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Input:
     """What one kind of source gave.
@@ -76,16 +81,14 @@ class Input:
         """The file's hash; of several files the hash of their sorted list of hashes."""
         if len(self.hashes) == 1:
             return self.hashes[0]
-        return sha256(
-            "".join(f"{h}\n" for h in sorted(self.hashes)).encode()
-        ).hexdigest()
+        return hash_of(sorted(self.hashes))
 
     @property
     def source(self) -> str:
         """The kind, the name, the number of files and the first digits of the hash."""
         if not self.hashes:
             return f"{self.kind}: none read"
-        kind = f"{self.kind} {self.name}".strip()
+        kind = " ".join(dict.fromkeys((self.kind, self.name))).strip()
         many = f", {len(self.hashes)} files" if len(self.hashes) > 1 else ""
         return f"{kind}{many}, SHA-256 {self.digest[:12]}…"
 
@@ -94,14 +97,17 @@ class Input:
 class Figure:
     """One number against its goal.
 
+    what: it is of, in a sentence
     value: None unless it is known and may be shown; shown: the same for people
-    target: None without a goal; n: what was counted, in words; notes: what limits it
+    target: None without a goal; n: what was counted, in words; notes: what limits it,
+    and first what a leader must know
     interval: in words; band: the same in the value's unit, to draw
     tables: their heads and rows; trend: quarter -> value, None where not known
     """
 
     id: str
     title: str
+    what: str
     goal: str
     unit: str
     period: str
@@ -121,24 +127,62 @@ class Figure:
 
 def blank(id: str, quarter: Quarter | None, *inputs: Input) -> Figure:
     """Return a figure that nothing is known of, with the reasons."""
-    title, goal, unit, target = FIGURES[id]
+    title, what, goal, unit, target = FIGURES[id]
     period = f"{quarter}" if quarter else "as the gradebook stands"
     return Figure(
-        id, title, goal, unit, period, tuple(one.source for one in inputs),
+        id, title, what, goal, unit, period, tuple(one.source for one in inputs),
         any(one.synthetic for one in inputs), target=target,
         notes=tuple(one.trouble for one in inputs if one.trouble),
     )  # fmt: skip
 
 
+def small(empty: Figure) -> Figure:
+    """Return the figure of a group that is too small to be shown."""
+    return replace(empty, shown=HIDDEN, status=HIDDEN, notes=(SMALL,))
+
+
+def trend(
+    quarter: Quarter, value: Callable[[Quarter], float | None]
+) -> dict[str, float | None]:
+    """Return the value of each quarter of the page, the page's own last."""
+    return {str(q): value(q) for q in (*quarter.before(QUARTERS), quarter)}
+
+
 FIGURES = {
-    "completion": ("Labs completed", "90 % or more", "%", 100 * COMPLETION),
-    "missed": ("Poisonings missed in drills", "0", "poisonings", 0.0),
-    "integrity": ("Model integrity failures", "under 1 %", "%", 100 * INTEGRITY),
-    "confidence": ("Confidence, self-reported", "+30 %", "%", 100 * CONFIDENCE),
-    "skill": ("Skill, measured", "no goal, set beside confidence", "%", None),
-    "response": ("Time to contain an incident", "60 min or less", "min", 60.0),
-    "audit": ("Audit evidence", "verified against a kept hash", "decisions", None),
-}
+    "completion": (
+        "Labs completed", "Graded labs that were passed, of all that were assigned.",
+        "90 % or more", "%", 100 * COMPLETION,
+    ),
+    "missed": (
+        "Poisonings missed in drills",
+        "Manipulated training data, planted in a drill and not found by its team.",
+        "0", "poisonings", 0.0,
+    ),
+    "integrity": (
+        "Model integrity failures",
+        "Releases that the deployment gate refused: not what was vouched for.",
+        "under 1 %", "%", 100 * INTEGRITY,
+    ),
+    "confidence": (
+        "Confidence, self-reported",
+        "How much surer the same people say they are after the course.",
+        "+30 %", "%", 100 * CONFIDENCE,
+    ),
+    "skill": (
+        "Skill, measured",
+        "Quiz questions that the same people got right at the first try.",
+        "no goal, set beside confidence", "%", None,
+    ),
+    "response": (
+        "Time to contain an incident",
+        "From the start of a drill until a planted fault is stopped; the median.",
+        "60 min or less", "min", 60.0,
+    ),
+    "audit": (
+        "Audit evidence", "Whether the gate's log is whole, and can be shown to be.",
+        "verified against a kept hash", "decisions", None,
+    ),
+}  # fmt: skip
 
 
 def percent(share: float, goal: float | None = None) -> str:
@@ -171,4 +215,5 @@ def scaled(interval: Interval) -> Interval:
 
 def doubt(interval: Interval, goal: float) -> list[str]:
     low, high = interval
-    return ["the interval holds the goal: this n cannot tell"] * (low < goal <= high)
+    says = "the interval holds the goal: met or not met may be chance"
+    return [says] * (low < goal <= high)

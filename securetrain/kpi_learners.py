@@ -15,12 +15,9 @@ from securetrain import kpi_numbers, survey
 from securetrain.kpi_completion import Grade
 from securetrain.kpi_figures import (
     CONFIDENCE,
-    HIDDEN,
     MET,
     MISSED,
     PLAIN,
-    QUARTERS,
-    SMALL,
     Figure,
     Input,
     Quarter,
@@ -28,7 +25,9 @@ from securetrain.kpi_figures import (
     doubt,
     percent,
     scaled,
+    small,
     spread,
+    trend,
 )
 from securetrain.kpi_numbers import FEW, SMALLEST
 from securetrain.records import Fact
@@ -115,25 +114,23 @@ def confidence(records: Input, quarter: Quarter) -> Figure:
     if not own:
         return replace(empty, notes=("nobody answered both surveys in this quarter",))
     if len(own) < SMALLEST:
-        return replace(empty, shown=HIDDEN, status=HIDDEN, notes=(SMALL,))
+        return small(empty)
     pairs = [one.confidence for one in own]
     value, interval = kpi_numbers.growth(pairs), kpi_numbers.growth_interval(pairs)
     before, after = (mean(side) for side in zip(*pairs, strict=True))
     notes = ["self-reported: surer is not abler; see the skill beside it"]
-    notes.append(
-        f"{len(records.items) - len(own)} records without both answers, left out"
-    )
+    without = len(records.items) - len(own)
+    notes.append(f"records without both answers, left out: {without}")
     notes += [f"fewer than {FEW} pairs: the interval is too narrow"] * (len(own) < FEW)
-    past = {str(q): _grown(records.items, q) for q in quarter.before(QUARTERS)}
     return replace(
         empty, value=100 * value, shown=signed(value, CONFIDENCE),
         n=f"{len(own)} pairs", status=MET if value >= CONFIDENCE else MISSED,
         interval=f"95 %: {signed(interval[0])} to {signed(interval[1])}",
         band=scaled(interval),
-        notes=(*notes, *doubt(interval, CONFIDENCE)),
+        notes=(*doubt(interval, CONFIDENCE), *notes),
         tables=((("Mean of 1 to 5", "before", "after"),
                  ("the same learners", f"{before:.1f}", f"{after:.1f}")),),
-        trend=past | {str(quarter): 100 * value},
+        trend=trend(quarter, lambda q: _grown(records.items, q)),
     )  # fmt: skip
 
 
@@ -163,12 +160,10 @@ def skill(records: Input, quarter: Quarter, grades: Input | None = None) -> Figu
         why = "nobody with both surveys answered a quiz in this quarter"
         return replace(empty, notes=(why,))
     if len(own) < SMALLEST:
-        return replace(empty, shown=HIDDEN, status=HIDDEN, notes=(SMALL,))
+        return small(empty)
     shares = [one.first / one.answered for one in own]
     value, interval = mean(shares), kpi_numbers.mean_interval(shares)
-    notes = [
-        "quiz questions right at the first try; there is no test before the course"
-    ]
+    notes = ["there is no test before the course: whether it grew is not known"]
     sources = empty.sources
     if grades and not grades.trouble and (points := _points(grades.items)):
         notes.append(points)

@@ -31,6 +31,12 @@ from securetrain.spreadsheet import safe
 OBJECTIVE = "Training that makes models safer"
 SYMBOLS = {MET: "\u2713", MISSED: "\u2717", UNKNOWN: "?", HIDDEN: "\u2013", PLAIN: ""}
 KINDS = {MET: "met", MISSED: "missed", UNKNOWN: "unknown", HIDDEN: "hidden", PLAIN: ""}
+READING = (
+    "Does the training work? Each number comes from evidence: grades, records that "
+    "learners exported, drills, the log of the deployment gate. A bar is the "
+    "number, its dashed mark the goal, its thin line the 95 % interval: how far chance "
+    "alone may move a number of so few. A curve shows the quarters."
+)
 WIDTH, HEIGHT = 260, 30  # of a drawing, in its own units
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 HEAD = (
@@ -129,17 +135,24 @@ def card(figure: Figure) -> str:
     """Return one figure as a card."""
     mark = "Synthetic: " if figure.synthetic else ""
     chip = f"{SYMBOLS[figure.status]} {figure.status}".strip()
-    rows = {"goal": figure.goal, "n": figure.n, "period": figure.period}
-    rows |= {"interval": figure.interval, "source": "; ".join(figure.sources)}
+    rows = {"goal": figure.goal, "counted": figure.n, "period": figure.period}
+    earlier = [
+        f"{q} {_said(figure, v)}".replace(" ", "\u00a0")
+        for q, v in list(figure.trend.items())[:-1]
+        if v is not None
+    ]
+    rows |= {"interval": figure.interval, "earlier": ", ".join(earlier)}
+    rows |= {"source": "; ".join(figure.sources)}
     facts = "".join(
         f"<dt>{name}</dt><dd>{text(said)}</dd>" for name, said in rows.items() if said
     )
-    why = figure.notes[0] if figure.value is None and figure.notes else ""
+    first = figure.notes[0] if figure.notes else ""
     return (
         f'<section class="card {KINDS[figure.status]}" aria-labelledby="{figure.id}">'
         f'<h2 id="{figure.id}">{text(mark + figure.title)}</h2>'
+        f'<p class="what">{text(figure.what)}</p>'
         f'<p class="value">{text(figure.shown)}</p><p class="chip">{text(chip)}</p>'
-        + (f'<p class="why">{text(why)}</p>' if why else "")
+        + (f'<p class="why">{text(first)}</p>' if first else "")
         + f"{bar(figure)}{sparkline(figure)}<dl>{facts}</dl></section>"
     )
 
@@ -173,14 +186,16 @@ def page(
     """Return the whole page as HTML."""
     synthetic = any(figure.synthetic for figure in figures)
     counts = [
-        f"{sum(one.status == status for one in figures)} {status}"
-        for status in (MET, MISSED, UNKNOWN, HIDDEN)
+        f"{sum(one.status == status for one in figures)} {status}" for status in SYMBOLS
     ]
     counts = [said for said in counts if not said.startswith("0 ")]
     title = f"{'Synthetic: ' if synthetic else ''}Secure AI training, {quarter}"
-    banner = "Synthetic data: made by a program to try this page. It shows no people."
+    banner = (
+        "Synthetic data: made by a program to try this page. It shows no people, and "
+        "its dates are made up."
+    )
     running = ""
-    if f"{now:%Y-%m}" <= quarter.months[-1]:
+    if not synthetic and f"{now:%Y-%m}" <= quarter.months[-1]:
         running = f"<p>This quarter is not over: numbers as of {now:%Y-%m-%d}.</p>"
     css = (pages.STATIC / "kpis.css").read_text("utf-8")
     made = f"{now:%Y-%m-%d %H:%M} UTC"
@@ -194,7 +209,8 @@ def page(
         f"<h1>{text(title)}</h1>"
         + (f'<p class="banner">{banner}</p>' if synthetic else "")
         + running
-        + f'<p class="summary">{", ".join(counts)}.</p>\n<div class="cards">'
+        + f'<p class="summary">{", ".join(counts)}.</p><p>{text(READING)}</p>'
+        + '\n<div class="cards">'
         + "\n".join(map(card, figures))
         + f"</div>\n<h2>What these numbers rest on</h2>{limits(figures)}"
         + f"\n<h2>For an auditor</h2>{hashes(inputs)}"

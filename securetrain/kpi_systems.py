@@ -19,7 +19,6 @@ from securetrain.kpi_figures import (
     INTEGRITY,
     MET,
     MISSED,
-    QUARTERS,
     UNKNOWN,
     Figure,
     Input,
@@ -29,6 +28,7 @@ from securetrain.kpi_figures import (
     percent,
     scaled,
     spread,
+    trend,
 )
 from securetrain.kpi_numbers import NEVER
 
@@ -77,20 +77,17 @@ def missed(debriefs: Input, quarter: Quarter, now: datetime) -> Figure:
     unseen = [month for month in over if month not in planted]
     again = sum(one.month in quarter.months for one in debriefs.items) - len(held)
     alarms = sum(one.false_alarms for one in held)
-    notes = [f"{alarms} false alarms in these drills"]
-    notes += [_unlooked(month, held) for month in unseen]
+    notes = [_unlooked(month, held) for month in unseen]
+    notes.append(f"false alarms in these drills: {alarms}")
     notes += [f"{again} repeated drills not counted: the first counts"] * (again > 0)
     notes.append(ALIKE)
     known = MISSED if misses else UNKNOWN if unseen else MET
-    past = {
-        str(q): _count(_poisons(drills(debriefs.items, q)))
-        for q in quarter.before(QUARTERS)
-    }
     return replace(
         empty, value=float(misses), shown=f"{misses} of {len(poisons)}", status=known,
         n=f"{len(poisons)} poisonings planted in {len(held)} drills",
         interval="share missed, " + spread(kpi_numbers.wilson(misses, len(poisons))),
-        notes=tuple(notes), trend=past | {str(quarter): float(misses)},
+        notes=tuple(notes),
+        trend=trend(quarter, lambda q: _count(_poisons(drills(debriefs.items, q)))),
     )  # fmt: skip
 
 
@@ -138,15 +135,13 @@ def response(debriefs: Input, quarter: Quarter) -> Figure:
         interval = f"95 %: {minutes(sure[0])} to {minutes(sure[1])}"
     notes = ["what was never contained counts as longer than any time"]
     notes += ["the goal of an hour is this course's own", *([ALIKE] if sure else [])]
-    past = {
-        str(q): _contained(drills(debriefs.items, q)) for q in quarter.before(QUARTERS)
-    }
     return replace(
         empty, value=None if middle == NEVER else middle / 60, shown=minutes(middle),
         status=MET if middle <= CONTAIN_S else MISSED, interval=interval,
         n=f"{len(every)} faults in {len(held)} drills", notes=tuple(notes),
         band=(sure[0] / 60, sure[1] / 60) if sure else None,
-        tables=(tuple(rows),), trend=past | {str(quarter): _contained(held)},
+        tables=(tuple(rows),),
+        trend=trend(quarter, lambda q: _contained(drills(debriefs.items, q))),
     )  # fmt: skip
 
 
@@ -202,7 +197,8 @@ def integrity(log: Input, quarter: Quarter) -> Figure:
     ]
     share = len(bad) / len(found)
     interval = kpi_numbers.wilson(len(bad), len(found))
-    notes = ["refused, so caught: the log cannot show a model that went past the gate"]
+    notes = doubt(interval, INTEGRITY)
+    notes += ["refused, so caught: the log cannot show a model that went past the gate"]
     notes += [
         f"refused by the check {name}: {count}"
         for name, count in sorted(checks.items())
@@ -217,15 +213,13 @@ def integrity(log: Input, quarter: Quarter) -> Figure:
             f"{many} requests without a manifest: one release for each name, "
             f"{len(bare)} in all"
         )
-    notes += doubt(interval, INTEGRITY)
-    past = {str(q): _failing(log.items, q) for q in quarter.before(QUARTERS)}
     requests = sum(map(len, found.values()))
     return replace(
         empty, value=100 * share, shown=percent(share, INTEGRITY),
         status=MET if share < INTEGRITY else MISSED, interval=spread(interval),
         n=f"{len(bad)} of {len(found)} releases, {requests} requests",
         band=scaled(interval),
-        trend=past | {str(quarter): 100 * share}, notes=tuple(notes),
+        trend=trend(quarter, lambda q: _failing(log.items, q)), notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -244,20 +238,17 @@ def audit(log: Input, head: str = "", newest: str = "") -> Figure:
     if empty.notes:
         return empty
     hashes = [line["previous"] for line in log.items[1:]] + [newest]
-    notes = [f"newest hash of the log: {newest}"]
-    status = MET
     if not head:
         status = UNKNOWN
-        notes.append("no hash kept elsewhere: lines cut off at the end would not show")
+        says = "no hash kept elsewhere: lines cut off at the end would not show"
     elif head not in hashes:
         status = MISSED
-        notes.append(
-            "the hash that a witness kept is not in the log: lines are missing"
-        )
+        says = "the hash that a witness kept is not in the log: lines are missing"
     else:
-        covered = hashes.index(head) + 1
-        notes.append(f"a witness's hash covers the first {covered} decisions")
+        status, covered = MET, hashes.index(head) + 1
+        says = f"a witness's hash covers the first {covered} decisions"
     return replace(
         empty, value=float(len(log.items)), shown=f"{len(log.items)} decisions",
-        status=status, n="chain verified from its first line", notes=tuple(notes),
+        status=status, n="chain verified from its first line",
+        notes=(says, f"newest hash of the log: {newest}"),
     )  # fmt: skip

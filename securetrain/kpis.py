@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from securetrain.kpi_figures import Figure, Input, Quarter
 
 NONE = "nothing given"
 LARGEST_LOG = 128 * 2**20  # bytes of a gate's log that is read at all
+CLOCKS = timedelta(hours=1)  # by which those of two machines may differ
 SYNTHETIC = "synthetic-"  # how the ids of learners begin whom a program made
 
 
@@ -83,9 +84,13 @@ def figures(
 
     labs: those assigned, default all in the gradebook; head: a hash of the gate's log
     that a witness kept; passing: share of a lab's points
-    Raises ValueError where synthetic and real evidence are mixed.
+    Raises ValueError where synthetic and real evidence are mixed, and for a quarter
+    that has not begun. Dates of synthetic evidence are made up: they may lie ahead.
     """
-    one, synthetic = evidence, evidence.synthetic
+    synthetic = evidence.synthetic
+    if not synthetic and f"{now:%Y-%m}" < quarter.months[0]:
+        raise ValueError(f"{quarter} has not begun: today is {now:%Y-%m-%d}")
+    one = evidence if synthetic else _as_of(evidence, now)
     found = [
         kpi_completion.completion(one.grades, labs, one.cohort, passing),
         kpi_systems.missed(one.debriefs, quarter, now),
@@ -96,6 +101,25 @@ def figures(
         kpi_systems.audit(one.log, head, one.newest),
     ]
     return [replace(figure, synthetic=synthetic) for figure in found]
+
+
+def _as_of(evidence: Evidence, now: datetime) -> Evidence:
+    """Return evidence in which what is dated later than now is not known."""
+    at, one = datetime.fromisoformat, evidence
+    return replace(
+        one,
+        records=_dated(one.records, (who.rated for who in one.records.items), now),
+        debriefs=_dated(one.debriefs, (at(d.ended) for d in one.debriefs.items), now),
+        log=_dated(one.log, (at(line["time"]) for line in one.log.items), now),
+    )
+
+
+def _dated(one: Input, times: Iterable[datetime | None], now: datetime) -> Input:
+    last = max(filter(None, times), default=now)
+    if last <= now + CLOCKS:
+        return one
+    why = f"dated {last.isoformat()}, after this page was made: a clock was wrong"
+    return replace(one, items=(), trouble=f"{one.kind}: {why}")
 
 
 # --- Reading ------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from securetrain import catalogue, paths
 from securetrain.catalogue import Unit
@@ -138,9 +138,16 @@ def record(
     if verb not in VERBS:
         raise ValueError(f"Unknown verb '{verb}', expected one of {', '.join(VERBS)}.")
     target = catalogue.unit(unit_id).id + (f"#{part}" if part else "")
-    result = {"success": success, "response": response or None, "score": score}
+    said = statement(
+        datetime.now(UTC),
+        verb,
+        target,
+        success=success,
+        response=response or None,
+        score=score,
+    )
     try:
-        _append(file(), json.dumps(_event(verb, target, result)))
+        _append(file(), json.dumps({"id": str(uuid.uuid4())} | said))
     except OSError as error:
         warnings.warn(
             f"Your progress was not recorded ({error}). Everything else works.",
@@ -148,11 +155,10 @@ def record(
         )
 
 
-def _event(verb: str, target: str, result: dict) -> dict:
-    """Return a statement of now; what is None in the result is left out."""
+def statement(when: datetime, verb: str, target: str, **result: Any) -> dict:
+    """Return a statement, still without an id; a result of None is left out."""
     return {
-        "id": str(uuid.uuid4()),
-        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "timestamp": when.isoformat(timespec="milliseconds"),
         "actor": ACTOR,
         "verb": {"id": VERBS[verb], "display": {"en": verb}},
         "object": {"id": URN + target},

@@ -179,6 +179,17 @@ def test_a_home_page_that_the_guide_mentions_is_one():
     assert titles == [catalogue.units()[0].title]
 
 
+def test_the_survey_after_the_course_is_the_one_before_it():
+    text = GUIDES["learner-guide"].read_text("utf-8")
+    (code,) = re.findall(r"(?ms)^```python\n(.*?)^```", text)
+    exec(code, asked := {})
+    (said,) = re.findall(r"survey\.show\(.*\)", code)
+    first = ROOT / catalogue.units()[0].path
+    before = first.read_text("utf-8").replace('\\"', '"')
+    assert said.replace('"after"', '"before"') in before
+    assert len(asked["survey"].show("after", catalogue.units()[0].id).items) == 10
+
+
 @pytest.mark.parametrize("name", GUIDES)
 def test_a_link_of_a_guide_leads_somewhere(name):
     text = GUIDES[name].read_text("utf-8")

@@ -8,7 +8,7 @@ import json
 import math
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import combinations
 
@@ -44,7 +44,7 @@ from securetrain.kpi_figures import (
 )
 
 Q4 = Quarter(2026, 4)
-END = datetime(2027, 1, 2, tzinfo=UTC)
+EARLY, END = datetime(2026, 11, 5, tzinfo=UTC), datetime(2027, 1, 2, tzinfo=UTC)
 HASH = "ab" * 32
 
 
@@ -319,7 +319,7 @@ def test_missed_poisonings_are_counted_against_those_planted():
     held.append(drill("2026-09", finding("a", **UNSEEN)))
     found = kpi_systems.missed(given("debriefs", *held), Q4, END)
     assert (found.value, found.shown, found.status) == (1, "1 of 4", MISSED)
-    assert found.notes[0] == "3 false alarms in these drills"
+    assert found.notes[0] == "false alarms in these drills: 3"
     assert found.trend["2026Q3"] == 1 and found.trend["2026Q2"] is None
 
 
@@ -331,8 +331,8 @@ def test_nobody_looked_is_not_zero_missed():
     assert (gap.value, gap.status) == (0, UNKNOWN)
     assert "no drill in 2026-10: nobody looked" in gap.notes
     assert kpi_systems.missed(given("debriefs", *EACH), Q4, END).status == MET
-    early = datetime(2026, 11, 5, tzinfo=UTC)  # November and December are not over
-    assert kpi_systems.missed(given("d", *EACH[:1]), Q4, early).status == MET
+    # November and December are not over
+    assert kpi_systems.missed(given("d", *EACH[:1]), Q4, EARLY).status == MET
 
 
 def test_a_month_without_planted_poison_was_not_looked_at():
@@ -442,7 +442,7 @@ def test_the_audit_evidence_needs_a_hash_that_a_witness_kept(tmp_path):
     assert kpi_systems.audit(lines, newest, newest).status == MET
     second = lines.items[2]["previous"]
     found = kpi_systems.audit(lines, second, newest)
-    assert found.status == MET and "first 2 decisions" in found.notes[-1]
+    assert found.status == MET and "first 2 decisions" in found.notes[0]
     assert kpi_systems.audit(lines, "", newest).status == UNKNOWN
     cut, head = log(tmp_path, decision("a"))
     assert kpi_systems.audit(cut, newest, head).status == MISSED
@@ -475,6 +475,47 @@ def test_a_damaged_log_gives_no_number(tmp_path, change, says):
         assert says in found.notes[0]
 
 
+# What is dated later than now
+
+
+def test_a_quarter_that_has_not_begun_has_no_page(made):
+    early = datetime(2026, 9, 30, 23, 59, tzinfo=UTC)
+    with pytest.raises(ValueError, match="2026Q4 has not begun: today is 2026-09-30"):
+        kpis.figures(kpis.Evidence(), Q4, early)
+    assert kpis.figures(kpis.Evidence(), Q4, early + timedelta(minutes=1))
+    evidence, _ = all_figures(made)  # a program made up its dates, too
+    assert all(one.value is not None for one in kpis.figures(evidence, Q4, early))
+
+
+@pytest.mark.parametrize(("now", "running"), [(EARLY, True), (END, False)])
+def test_a_page_of_a_running_quarter_says_so(now, running):
+    figures = kpis.figures(kpis.Evidence(), Q4, now)
+    assert (
+        "This quarter is not over" in kpi_page.page(figures, [], Q4, now)
+    ) == running
+
+
+def test_evidence_from_after_the_page_is_damaged(tmp_path):
+    at = EARLY + timedelta(hours=2)
+    event = decision("a", "files") | {"synthetic": False}
+    lines, newest = log(tmp_path, event, when=at.isoformat())
+    late = kpis.Evidence(
+        records=given("records", *survey_of(*[(2, 3)] * 5, day=f"{at:%Y-%m-%d}")),
+        debriefs=given("debriefs", drill("2026-10", finding("a")), drill("2026-11")),
+        log=lines, newest=newest,
+    )  # fmt: skip
+    found = {one.id: one for one in kpis.figures(late, Q4, EARLY)}
+    for name in ("missed", "response", "integrity", "confidence", "skill", "audit"):
+        assert (found[name].value, found[name].status) == (None, UNKNOWN), name
+        assert "after this page was made" in found[name].notes[0], name
+        assert found[name].sources != ("none read",)
+    assert f"gate log: dated {at.isoformat()}" in found["integrity"].notes[0]
+    on_time = {one.id: one for one in kpis.figures(late, Q4, END)}
+    assert all(on_time[name].value is not None for name in ("integrity", "skill"))
+    clocks = {one.id: one for one in kpis.figures(late, Q4, at - timedelta(minutes=59))}
+    assert clocks["integrity"].value == 100, "clocks differ by a little"
+
+
 # What learners say
 
 
@@ -483,7 +524,7 @@ def rated(when, value, item="leaked-key", day=""):
     at = datetime.fromisoformat(f"{day}T10:00:00+00:00")
     score = {"raw": value, "min": 1, "max": 5}
     target = f"01-risk-map/1-where-models-break#confidence/{when}/{item}"
-    return kpi_cohort.statement(at, "rated", target, score=score)
+    return progress.statement(at, "rated", target, score=score)
 
 
 def learner(rows):
@@ -493,7 +534,7 @@ def learner(rows):
 def answer(question, success):
     at = datetime(2026, 11, 1, tzinfo=UTC)
     target = f"13-poisoning/1-one-sticker#{question}"
-    return kpi_cohort.statement(at, "answered", target, success=success)
+    return progress.statement(at, "answered", target, success=success)
 
 
 def test_a_synthetic_statement_has_the_form_of_the_course_s_own(monkeypatch, tmp_path):
@@ -540,8 +581,9 @@ def test_confidence_is_of_pairs_and_beside_it_stands_skill():
     records = given("records", *own, gone)
     found = kpi_learners.confidence(records, Q4)
     assert found.value == pytest.approx(100 * (16 / 12 - 1)) and found.status == MET
-    assert found.n == "5 pairs" and "self-reported" in found.notes[0]
-    assert any("1 records without both" in note for note in found.notes)
+    assert found.n == "5 pairs" and "self-reported" in found.notes[1]
+    assert "the interval holds the goal" in found.notes[0]
+    assert any("without both answers, left out: 1" in note for note in found.notes)
     assert any("too narrow" in note for note in found.notes)
     skill = kpi_learners.skill(records, Q4)
     assert skill.value == 100 and skill.n == "5 learners, 5 questions"
@@ -794,6 +836,20 @@ def test_nothing_given_is_nothing_known():
     assert all("not known" in row for row in rows)
 
 
+def test_a_card_says_why_its_number_is_not_known_or_not_sure(made, tmp_path):
+    """A leader reads the cards alone."""
+    gap = given("debriefs", *EACH[1:], synthetic=True)
+    lines, newest = log(tmp_path, decision("a", synthetic=True))
+    evidence, _ = all_figures(made, debriefs=gap, log=lines, newest=newest, cohort=None)
+    figures = kpis.figures(evidence, Q4, END)
+    cards = {one.id: kpi_page.card(one) for one in figures}
+    assert "no drill in 2026-10: nobody looked" in cards["missed"]
+    assert "no hash kept elsewhere" in cards["audit"]
+    assert "no list of the cohort" in cards["completion"]
+    assert "met or not met may be chance" in cards["integrity"]
+    assert all(kpi_page.text(one.what) in cards[one.id] for one in figures)
+
+
 def test_no_text_of_a_page_is_markup_and_no_cell_a_formula():
     evil = "=1+1<script>"
     figure = kpis.figures(kpis.Evidence(), Q4, END)[0]
@@ -818,6 +874,8 @@ def test_the_table_and_the_drawing_say_what_the_page_says(value, says):
     assert row["current"] == says and row["target"] == "1"
     words = figure.shown.replace(" ", "\u00a0")
     assert f"2026Q4 {words}" in kpi_page.sparkline(figure)
+    later = replace(figure, trend=trend | {"2026Q4": value, "2027Q1": 0.0})
+    assert f"<dd>2026Q3\u00a00\u00a0%, 2026Q4\u00a0{words}</dd>" in kpi_page.card(later)
     counted = replace(figure, unit="poisonings")
     assert f"2026Q4 {says}" in kpi_page.sparkline(counted)
 
@@ -835,5 +893,6 @@ def test_a_hash_of_several_files_is_that_of_their_sorted_hashes():
     found = Input("records", (), ("b", "a"))
     assert found.digest == sha256(b"a\nb\n").hexdigest()
     assert found.source.startswith("records, 2 files, SHA-256")
+    assert replace(found, name="records").source == found.source, "said once"
     named = replace(found, name="exports")
     assert named.source.startswith("records exports, 2 files, SHA-256")

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from string import ascii_uppercase
@@ -11,6 +12,7 @@ import pytest
 from securetrain import cli, progress, records, terminals
 
 ESCAPE = "\x1b[2J"
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def test_what_is_shown_has_no_control_characters():
@@ -41,10 +43,10 @@ def test_a_record_that_was_handed_in_says_its_key_harmlessly(tmp_path: Path, cap
 @pytest.mark.parametrize("part", ["a\x1b[2J", "a\x07", "a\u202eb", "a\x9b2J"])
 def test_a_part_with_control_characters_is_no_part(part):
     target = "urn:securetrain:13-x/1-y#stamp/é"
-    said = progress._event("checked", "13-x/1-y#stamp/é", {})
+    said = progress.statement(NOW, "checked", "13-x/1-y#stamp/é")
     assert said["object"]["id"] == target and records.fact(said).part == "stamp/é"
     with pytest.raises(ValueError, match="an object of this course"):
-        records.fact(progress._event("checked", f"13-x/1-y#{part}", {}))
+        records.fact(progress.statement(NOW, "checked", f"13-x/1-y#{part}"))
 
 
 def test_what_was_found_in_a_file_with_a_strange_name_is_said(tmp_path, capsys):
