@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from securetrain import paths
+from securetrain import paths, rows
 
 HERE = Path(__file__).parent
 MINUTES = range(10, 91)
@@ -122,19 +122,14 @@ def parse(catalogue: dict) -> tuple[Unit, ...]:
 
     Raises ValueError that names the unit and the key that is missing or unknown.
     """
-    expected = {field.name for field in fields(Unit)} - {"checklist"}
     found = []
-    for number, entry in enumerate(catalogue["units"], start=1):
-        name = f"catalogue.toml: unit {number} ({entry.get('id', 'no id')})"
-        for key in sorted(expected ^ entry.keys()):
-            raise ValueError(
-                f"{name}: {'missing' if key in expected else 'unknown'} key '{key}'."
-            )
-        topic = catalogue["topics"].get(entry["id"].partition("/")[0])
+    for u in rows.read(Unit, catalogue["units"], "catalogue.toml: unit", checklist=""):
+        topic = catalogue["topics"].get(u.topic)
         if topic is None:
-            raise ValueError(f"{name}: its topic is not under [topics].")
-        lists = {k: tuple(v) for k, v in entry.items() if isinstance(v, list)}
-        found.append(Unit(**{**entry, **lists}, checklist=topic["checklist"]))
+            raise ValueError(
+                f"catalogue.toml: unit {u.id}: its topic is not under [topics]."
+            )
+        found.append(replace(u, checklist=topic["checklist"]))
     return tuple(found)
 
 

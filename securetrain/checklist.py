@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from securetrain import catalogue, cli
+from securetrain import catalogue, cli, rows
 
 FILE = Path(__file__).with_name("checklist.toml")
 JOINS = re.compile(r"(and|;|,|:|\.|\s)*")  # what may stand between two parts
@@ -60,9 +60,7 @@ def _tree() -> dict:
 
 def areas() -> tuple[Area, ...]:
     """Return the headings, in order."""
-    return tuple(
-        Area(a["title"], tuple(a["topics"])) for a in _tree()["areas"].values()
-    )
+    return tuple(rows.read(Area, _tree()["areas"].values(), f"{FILE.name}: area"))
 
 
 def hooks() -> dict[str, str]:
@@ -85,15 +83,7 @@ def parse(table: Sequence[Mapping]) -> tuple[Part, ...]:
 
     Raises ValueError that names the part and the key that is missing or unknown.
     """
-    expected = {field.name for field in fields(Part)}
-    found = []
-    for number, entry in enumerate(table, 1):
-        for key in sorted(expected ^ entry.keys()):
-            kind = "missing" if key in expected else "unknown"
-            raise ValueError(f"{FILE.name}: part {number}: {kind} key '{key}'")
-        checks = tuple(entry["checks"])
-        found.append(Part(entry["topic"], entry["says"], checks, entry["hand"]))
-    return tuple(found)
+    return tuple(rows.read(Part, table, f"{FILE.name}: part"))
 
 
 def of(topic: str) -> tuple[Part, ...]:

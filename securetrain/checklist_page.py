@@ -5,6 +5,7 @@ The page is whole in itself: one file, nothing fetched, no script.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from securetrain import atlas, checklist
@@ -74,7 +75,8 @@ def _by(part: Part) -> str:
     if part.commands:
         found.append(_codes(part.commands))
     if part.hand:
-        found.append(f"by hand: {text(part.hand).replace('`', '')}")
+        hand = re.sub("`(.+?)`", r"<code>\1</code>", text(part.hand))
+        found.append(f"by hand: {hand}")
     line = "; ".join(found)
     return line[:1].upper() + line[1:]  # a command begins with "<" and stays as it is
 

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 
 from securetrain import archives
 from securetrain.archives import Refused
@@ -28,10 +29,23 @@ class Blobs(Mapping[str, bytes]):
 
     def __getitem__(self, path: str) -> bytes:
         name = self.names[path]
-        size = int(git(self.repository, "cat-file", "-s", name))
-        if size > LARGEST:
-            raise Refused("size", f"{path}: more than {LARGEST >> 20} MB")
-        return git(self.repository, "cat-file", "blob", name)
+        line, env = _line(self.repository, "cat-file", "--batch")
+        with subprocess.Popen(line, stdin=PIPE, stdout=PIPE, env=env) as asked:
+            asked.stdin.write(f"{name}\n".encode())
+            asked.stdin.close()
+            said = asked.stdout.readline().decode()  # NAME blob SIZE, or NAME missing
+            *_, size = said.split() or [""]
+            if not size.isdigit():
+                raise ValueError(f"git cat-file failed: {path}: {said.strip()}")
+            if int(size) > LARGEST:
+                raise Refused("size", f"{path}: more than {LARGEST >> 20} MB")
+            content = asked.stdout.read(int(size))
+        if len(content) != int(size):
+            raise ValueError(f"git cat-file failed: {path}: cut off")
+        return content
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.names  # Mapping's own would read the file
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -83,8 +97,7 @@ def git(repository: Path, *args: str) -> bytes:
 
     Raises ValueError with git's words when it fails.
     """
-    line = ["git", "-C", str(repository), "-c", "core.quotePath=off", *args]
-    env = os.environ | {"GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+    line, env = _line(repository, *args)
     done = subprocess.run(line, capture_output=True, env=env)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()
@@ -92,9 +105,13 @@ def git(repository: Path, *args: str) -> bytes:
     return done.stdout
 
 
+def _line(repository: Path, *args: str) -> tuple[list[str], dict[str, str]]:
+    line = ["git", "-C", str(repository), "-c", "core.quotePath=off", *args]
+    return line, os.environ | {"GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+
+
 def staged(repository: Path) -> Commit:
     """Return what the next commit would bring. Raises ValueError outside of git."""
-    git(repository, "rev-parse", "--git-dir")
     rows = git(repository, "ls-files", "-s", "-z").split(b"\0")
     head = _head(repository)
     whole = ["diff", "--cached", "--no-renames", "--name-only", "-z"]

@@ -1,9 +1,10 @@
 """Does a repository keep its own rules? Its hooks, workflows, pins and exceptions.
 
 What is asked can be read off files: that a hook is configured as it must be, not that
-somebody installed it. So the same hooks run again in CI; `replay.py` does that. Where a
-hook's repository is the course's, which arguments a command has and which branches a
-workflow is for, only a pin of the file covers: somebody read it before they pinned it.
+somebody installed it. So the same hooks run again in CI; `replay.py` does that. Whose
+repository a hook comes from, no address says: it is refused until the file is pinned,
+since somebody reads a file before they pin it. Which arguments a command has and which
+branches a workflow is for, only such a pin covers, and nobody is told.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def problems(policy: Policy, files: Mapping[str, bytes], today: date) -> list[st
             if kind == "hook":
                 why = _hook(hooks.get(name), name, policies.waived(policy, name))
                 if not why and CONFIG not in policy.pinned:
-                    why = _narrow(hooks[name], name)
+                    why = _unread(hooks[name], name)
                 if name == "commit-gate" and GATE not in files:
                     why = why or f"without {GATE} it asks about no data and no model"
             else:
@@ -134,8 +135,13 @@ def _hook(hook: dict[str, Any] | None, id: str, exclude: str) -> str:
     return ""
 
 
-def _narrow(hook: dict[str, Any], id: str) -> str:
-    """Return why a hook reads fewer files than the one that is shipped, "" if not."""
+def _unread(hook: dict[str, Any], id: str) -> str:
+    """Return what of a hook somebody must have read, "" when all is as shipped.
+
+    Its repository may be anybody's; it may read fewer files than the one shipped.
+    """
+    if hook["repo"] != "local":
+        return f"repo {hook['repo']!r:.60}: whose it is, only a pin of {CONFIG} says"
     for key in KINDS:
         if hook.get(key) not in (None, [], ["file"] if key == "types" else []):
             return f"{key} {hook[key]!r:.60}: expected none, or pin {CONFIG}"

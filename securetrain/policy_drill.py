@@ -93,6 +93,7 @@ def detours(team: Team) -> dict[str, Detour]:
     file, pickled = "weights/new.pt", pickle.dumps([0.5])
     model = ({file: pickled},)
     noticing = ("model-files", "policy", "commit-gate")
+    shadow = {file: pickled, "pre_commit.py": b"raise SystemExit(0)\n"}
     out = {file: pickled, CONFIG: team.config(without=("model-files",))}
     all_out = {file: pickled, CONFIG: team.config(without=noticing)}
     secret = f"use {key(team)}\n".encode()
@@ -102,6 +103,7 @@ def detours(team: Team) -> dict[str, Detour]:
         "git commit --no-verify": Detour(model, verify, model=file),
         "SKIP=model-files": Detour(model, skip="model-files", model=file),
         "hooks never installed": Detour(model, installed=False, model=file),
+        "a file pre_commit.py": Detour((shadow,), model=file),
         "the hook taken out": Detour((out,), model=file),
         "… and those that notice": Detour((all_out,), model=file),
         "another ending: .dat": Detour(

@@ -88,10 +88,11 @@ class Team:
         self.installed = self.hook.read_bytes()
 
     def git(self, *args: str, **more: str) -> subprocess.CompletedProcess:
-        """Run git in the repository, which knows no settings but its own."""
-        who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+        """Run git in the repository, which knows no settings but these."""
+        own = ("user.name=A", "user.email=a@example.org", "maintenance.auto=false")
+        settings = [word for one in own for word in ("-c", one)]
         return subprocess.run(
-            ["git", *who, *args], cwd=self.folder, env=self.env | more,
+            ["git", *settings, *args], cwd=self.folder, env=self.env | more,
             capture_output=True, text=True,
         )  # fmt: skip
 

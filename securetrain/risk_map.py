@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from securetrain import catalogue, pages
+from securetrain import catalogue, pages, rows
 from securetrain.catalogue import Unit
 
 if TYPE_CHECKING:
@@ -70,15 +70,7 @@ def parse(table: dict) -> tuple[Threat, ...]:
 
     Raises ValueError that names the threat and the key that is missing or unknown.
     """
-    expected = {field.name for field in fields(Threat)}
-    found = []
-    for number, entry in enumerate(table["threats"], start=1):
-        for key in sorted(expected ^ entry.keys()):
-            kind = "missing" if key in expected else "unknown"
-            name = f"threat {number} ({entry.get('id', 'no id')})"
-            raise ValueError(f"{FILE.name}: {name}: {kind} key '{key}'.")
-        found.append(Threat(**{**entry, "ids": tuple(entry["ids"])}))
-    return tuple(found)
+    return tuple(rows.read(Threat, table["threats"], f"{FILE.name}: threat"))
 
 
 def stages() -> dict[str, tuple[Threat, ...]]:

@@ -8,7 +8,6 @@ and only says when somebody looked.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
+from securetrain import rows
 from securetrain.debriefs import KINDS, check_month, check_team
 from securetrain.manifests import canonical
 
@@ -106,16 +106,17 @@ class Plan:
 @cache
 def months() -> tuple[Month, ...]:
     """Return the twelve months. Raises ValueError, naming the month, for a bad row."""
-    rows = tomllib.loads(FILE.read_text("utf-8"))["months"]
-    found = tuple(_month(row) for row in rows)
+    table = tomllib.loads(FILE.read_text("utf-8"))["months"]
+    found = tuple(_month(row) for row in rows.read(Month, table, f"{FILE.name}: month"))
     if [month.number for month in found] != list(range(1, 13)):
         raise ValueError(f"{FILE.name}: expected the months 1 to 12, in order")
     return found
 
 
-def _month(row: Mapping) -> Month:
-    where = f"{FILE.name}: month {row.get('number')}"
-    faults = tuple(Fault(**fault) for fault in row["faults"])
+def _month(row: Month) -> Month:
+    """Return a row whose faults were read, too."""
+    where = f"{FILE.name}: month {row.number}"
+    faults = tuple(rows.read(Fault, row.faults, f"{where}: fault"))
     ids = [fault.id for fault in faults]
     for fault in faults:
         if fault.vector not in VECTORS.get(fault.kind, ()):
@@ -123,10 +124,9 @@ def _month(row: Mapping) -> Month:
         if fault.cause and fault.cause not in ids or not 0 < fault.hour < ALARM:
             raise ValueError(f"{where}: {fault.id}: unknown cause, or a wrong hour")
     kinds = [fault.kind for fault in faults]
-    if len(set(kinds)) != len(kinds) or not kinds or set(row["noise"]) - set(NOISE):
+    if len(set(kinds)) != len(kinds) or not kinds or set(row.noise) - set(NOISE):
         raise ValueError(f"{where}: expected one fault a kind, and known noise")
-    rest = {key: row[key] for key in ("number", "title", "story")}
-    return Month(**rest, noise=tuple(row["noise"]), faults=faults)
+    return replace(row, faults=faults)
 
 
 def plan(month: str, team: str, hard: bool = False, secret: bytes = b"") -> Plan:

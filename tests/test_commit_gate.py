@@ -19,6 +19,7 @@ from securetrain import (
     paths,
     workflows_command,
 )
+from securetrain.archives import Refused
 from securetrain.commit_gate import POLICY, decide, read_policy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,6 +125,23 @@ def test_honest_commits_pass(house):
     house.commit()
     (house.folder / "train.py").unlink()
     assert house.staged() == []
+
+
+def test_a_file_is_read_when_it_is_asked_for_and_not_when_it_is_too_large(
+    house, monkeypatch
+):
+    house.write({"a": b"", "b": b"12\n4", "größe": b"\0\n"})
+    house.git("add", "-A")
+    files = commits.staged(house.folder).files
+    assert [files[path] for path in ("a", "b", "größe")] == [b"", b"12\n4", b"\0\n"]
+    monkeypatch.setattr(commits, "LARGEST", 3)
+    assert "b" in files and files.get("a") == b"" and files.get("none") is None
+    with pytest.raises(Refused, match="b: more than 0 MB"):
+        files["b"]
+    lost = commits.Blobs(house.folder, {"c": "0" * 40})
+    assert "c" in lost and "none" not in lost
+    with pytest.raises(ValueError, match="^git cat-file failed: c: 0{40} missing$"):
+        lost["c"]
 
 
 def refused(house, *says):

@@ -140,12 +140,17 @@ def test_a_hook_as_the_rules_need_it_is_accepted(hook):
     assert problems(config=config(hook)) == []
 
 
-def test_the_hook_of_a_repository_needs_a_commit():
+def test_the_hook_of_a_repository_needs_a_commit_and_a_pin():
+    """Whose repository it is, nobody can read off an address: somebody must have."""
     one = {"id": "secrets"}
-    assert not problems(config=config(one, repo="https://x.test", rev="a" * 40))
     for rev in ("v1.2", "a" * 7, "main"):
         (found,) = problems(config=config(one, repo="https://x.test", rev=rev))
         assert "expected a commit, 40 hex digits" in found
+    whole = config(one, repo="https://x.test", rev="a" * 40)
+    (found,) = problems(config=whole)
+    assert "repo 'https://x.test': whose it is, only a pin of" in found
+    pin = f'[pinned]\n"{CONFIG}" = "{sha256(whole).hexdigest()}"\n'
+    assert problems(HEAD + RULE + pin, config=whole) == []
 
 
 @pytest.mark.parametrize(

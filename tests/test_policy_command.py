@@ -140,18 +140,20 @@ def test_new_rules_do_not_judge_themselves(team):
 
 
 @pytest.mark.parametrize("name", ["pre_commit.py", "pre_commit/__main__.py"])
-@pytest.mark.parametrize("way", ["", "PYTHONPATH", "PATH"])
-def test_what_a_commit_brings_does_not_run_in_ci(team, name, way):
-    """A file with the judge's name stands where the judge is started."""
-    here = {"": {}, "PYTHONPATH": {"PYTHONPATH": "."}}.get(way)
-    here = here or {"PATH": f".{os.pathsep}{team.env['PATH']}"}
+def test_what_a_commit_brings_does_not_run_in_ci(team, name):
+    """A file with the judge's name stands where the judge is started.
+
+    Each way alone would let the model in, so one commit tries them all at once.
+    """
     passes = b"raise SystemExit(0)\n"
     free = {"weights/new.pt": pickle.dumps(1), name: passes, "sitecustomize.py": passes}
-    team.uninstall()
-    assert team.commit(free | {"git": b"#!/bin/sh\nexit 0\n"}).made
+    free |= {"pre_commit/__init__.py": b""} if "/" in name else {}
+    assert team.commit(free).made  # on one's own machine it answers
+    team.write({"git": b"#!/bin/sh\nexit 0\n"})
+    team.git("add", "git")
     team.git("update-index", "--chmod=+x", "git")
-    team.git("commit", "-q", "--amend", "--no-edit")
-    env = team.env | here
+    team.git("commit", "-q", "--no-verify", "--amend", "--no-edit")
+    env = team.env | {"PYTHONPATH": ".", "PATH": f".{os.pathsep}{team.env['PATH']}"}
     (outcome,) = replay.commits_since(team.folder, team.base, team.today, env)
     assert "model-files" in outcome.why, outcome.said
 
