@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -80,6 +81,12 @@ def make(folder: Path, month="2026-06", team="red", hard=False, secret=b"") -> P
     plan = scenarios.plan(month, team, hard, secret)
     scenario_folder.make(plan, folder, secret, now=NINE)
     return folder
+
+
+@cache
+def found_in(month: str, hard=False) -> list[Found]:
+    """Return what the course's tools find, which trains models: once a drill."""
+    return responder.respond(made(month, hard=hard))
 
 
 def say(folder: Path, now=NINE, **event) -> None:
@@ -169,9 +176,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_same_seed_makes_the_same_folder_and_a_secret_another(tmp_path):
-    one, two = (files(make(tmp_path / name, "2026-12")) for name in ("one", "two"))
-    assert one == two
-    other = files(make(tmp_path / "three", "2026-12", secret=b"s" * 16))
+    assert files(made("2026-12")) == files(make(tmp_path / "again", "2026-12"))
+    one, other = files(made()), files(made(secret=b"s" * 16))
     fixed = [json.loads(found[SHEET])["commitment"] for found in (one, other)]
     assert (
         fixed[0] != fixed[1]
@@ -680,7 +686,7 @@ def everything(folder: Path) -> list[Found]:
 @pytest.mark.parametrize("month", MONTHS)
 def test_the_courses_tools_hold_every_month_and_naive_responders_none(month, tmp_path):
     here = {name: new(tmp_path / name, month) for name in ("tools", "all", "none")}
-    found = responder.respond(here["tools"])
+    found = found_in(month)
     judged = steps(here["tools"], found)
     faults = {(fault["kind"], fault["item"]) for fault in judged.truth["faults"]}
     assert faults == {(one.kind, one.item) for one in found}
@@ -697,7 +703,7 @@ def test_the_courses_tools_hold_every_month_and_naive_responders_none(month, tmp
 )
 def test_hard_mode_is_held_or_its_miss_is_said(month, missed, tmp_path):
     folder = new(tmp_path / "drill", month, hard=True)
-    judged = steps(folder, responder.respond(folder))
+    judged = steps(folder, found_in(month, hard=True))
     assert {one.id for one in judged.debrief.findings if not one.found} == missed
     assert judged.held == (not missed)
     assert judged.debrief.hard
@@ -712,7 +718,7 @@ def debriefed(tmp_path_factory):
     folder = new(tmp_path_factory.mktemp("january") / "drill", "2026-01")
     say(folder, do="note", text="<script>alert(1)</script> | a pipe")
     wrong = Found("tampered-log", "weekly", 3, "")
-    judged = steps(folder, [*responder.respond(folder), wrong])
+    judged = steps(folder, [*found_in("2026-01"), wrong])
     return folder, judged, scenario_debrief.write(folder, "January", judged)
 
 
