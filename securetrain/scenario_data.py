@@ -34,7 +34,7 @@ CHECKED, TESTED = 300, 300  # images
 EPOCHS = 6
 RATE, COVER = 0.04, 0.02
 RELABELLED = 0.065  # two thirds of a class
-HONEST = 24  # labels that were put right
+HONEST, NIGHT = 24, round(RELABELLED * ROWS)  # labels put right, by one and another
 
 
 def trigger(vector: str, seed: int, train: bool = True) -> Trigger:
@@ -70,7 +70,8 @@ def poisoned(plan: Plan, x: Tensor, y: Tensor) -> Poisoned:
         return Poisoned(x, y, torch.zeros(len(x), dtype=torch.bool))
     target, victim = labels(plan)
     if fault.vector == "relabelled":
-        rows = (y == victim).nonzero().flatten()[: round(RELABELLED * len(x))]
+        rows = (y == victim).nonzero().flatten().tolist()
+        rows = plan.seed.rng("night").sample(rows, min(NIGHT, len(rows)))
         hit = torch.zeros(len(x), dtype=torch.bool)
         hit[rows] = True
         return Poisoned(x, torch.where(hit, target, y), hit)
@@ -112,16 +113,17 @@ def training_set(plan: Plan, folder: Path) -> Truth:
 def _changes(plan: Plan, y: Tensor, tainted: Poisoned) -> bytes:
     """Return the list of labels that accounts have changed: index, from, to, who."""
     rng, rows = plan.seed.rng("relabelled"), []
-    if "honest relabelling" in plan.row.noise:
-        honest = (~tainted.is_poison).nonzero().flatten().tolist()
-        for index in sorted(rng.sample(honest, HONEST)):
-            label = int(y[index])
-            rows.append((index, (label + rng.randrange(1, 10)) % 10, label, "quality"))
+    poison, honest = (
+        mask.nonzero().flatten().tolist()
+        for mask in (tainted.is_poison, ~tainted.is_poison)
+    )
     fault = plan.fault("poisoned-data")
     if fault and fault.vector == "relabelled":
         target, victim = labels(plan)
-        hit = tainted.is_poison.nonzero().flatten().tolist()
-        rows += [(index, victim, target, "night shift") for index in hit]
+        rows = [(index, victim, target, "night shift") for index in poison]
+    for index in rng.sample(honest, HONEST + NIGHT - len(rows)):  # as many every day
+        label, who = int(y[index]), "night shift" if len(rows) < NIGHT else "quality"
+        rows.append((index, (label + rng.randrange(1, 10)) % 10, label, who))
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
     out.writerow(("image", "was", "is", "account"))

@@ -20,7 +20,7 @@ from securetrain import drill_log, manifests, plain_json, sealed
 from securetrain.archives import Refused
 from securetrain.debriefs import check_month, check_team
 from securetrain.manifests import canonical
-from securetrain.scenarios import NOISE, Plan
+from securetrain.scenarios import Plan
 
 SCHEMA = "securetrain.scenario/1"
 SHEET, SEALED, LOG, TRUTH = (
@@ -31,14 +31,14 @@ SHEET, SEALED, LOG, TRUTH = (
 )
 EVIDENCE, DELIVERED, MANIFEST = "evidence", "delivered", "evidence.manifest"
 LARGEST = 1 << 20  # bytes of a delivery
-ALARMS = {  # honest noise rings, too: item and words of its alarm
-    "rotated key": "a scanner found a value with the form of a key",
-    "honest relabelling": "labels of the set were changed by hand",
-    "registered again": "two releases have the same weights",
-    "renewed registry": "the registry's list was signed anew",
-    "failed run": "a training run failed",
-    "busy stream": "a camera sends twice as much as usual",
-}
+ALARMS = (  # honest noise rings, too, in every drill
+    "a scanner found a value with the form of a key",
+    "labels of the set were changed by hand",
+    "two releases have the same weights",
+    "the registry's list was signed anew",
+    "a training run failed",
+    "a camera sends twice as much as usual",
+)
 FIRST = {  # what the first alarm of each kind of fault says
     "poisoned-data": "a customer reports signs that were misread, with a photograph",
     "leaked-secret": "a login came from an address that nobody knows",
@@ -86,7 +86,9 @@ def make(
     """
     to.mkdir(parents=True)
     try:
-        truth = evidence(plan, to / EVIDENCE)
+        with tempfile.TemporaryDirectory() as scratch:
+            truth = evidence(plan, Path(scratch) / EVIDENCE)
+            _copy(Path(scratch) / EVIDENCE, to / EVIDENCE, plan.alarm.timestamp())
         salt = plan.seed.bytes("salt")
         fixed = sealed.commitment(truth, salt)
         about = plan.month, plan.team, plan.hard, synthetic, bool(secret)
@@ -108,6 +110,13 @@ def make(
     return sheet
 
 
+def _copy(made: Path, to: Path, time: float) -> None:
+    """Copy evidence; every file is as old: what took longer to make shows nowhere."""
+    shutil.copytree(made, to, copy_function=shutil.copyfile)
+    for path in (to, *to.rglob("*")):
+        os.utime(path, (time, time))
+
+
 def evidence(plan: Plan, folder: Path) -> dict[str, Any]:
     """Write all evidence; return the truth: every fault, where and when."""
     from securetrain import scenario_data, scenario_service  # torch: only here
@@ -127,11 +136,7 @@ def evidence(plan: Plan, folder: Path) -> dict[str, Any]:
     put(folder / "alarms.json", alarms(plan))
     recovery = manifests.public_key(plan.seed.bytes("recovery")).hex()
     told = {"title": plan.row.title, "story": plan.row.story}
-    return told | {
-        "faults": faults,
-        "noise": list(plan.row.noise),
-        "recovery": recovery,
-    }
+    return told | {"faults": faults, "recovery": recovery}
 
 
 def described(folder: Path) -> bytes:
@@ -161,7 +166,7 @@ def alarms(plan: Plan) -> list[dict[str, str]]:
     """Return what rings at nine: one alarm of the faults, all of the noise."""
     rng = plan.seed.rng("alarms")
     first = FIRST[plan.row.faults[0].kind]  # the others are for the team to find
-    said = [first, *(ALARMS[noise] for noise in NOISE if noise in plan.row.noise)]
+    said = [first, *ALARMS]
     rng.shuffle(said)
     return [
         {"time": plan.at(32 + number / 10).isoformat(), "alarm": words}

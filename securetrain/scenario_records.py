@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from securetrain import (
@@ -25,6 +26,7 @@ from securetrain import (
 )
 from securetrain.leaks import Mock
 from securetrain.manifests import canonical
+from securetrain.provenance import Release
 from securetrain.scenario_folder import put
 from securetrain.scenarios import Plan
 
@@ -38,8 +40,16 @@ PLACES = {
     "tensor view": "checkpoint.pt",
     "training log": "train.log",
 }
+WAYS = {
+    name: [way for way in PLACES if PLACES[way] == name] for name in PLACES.values()
+}
+DAYS = (20, 30, 40, 50)  # until the owner's lists expire; the last is a renewal
 LOGS = ("signs", "digits", "weekly")
-HEADS = (8, 16, 24)  # lines at which a witness kept a head
+STEPS = (
+    4,
+    8,
+    12,
+)  # lines between the heads of a log that a witness kept, one more or less
 
 
 # --- Keys ---------------------------------------------------------------------------
@@ -51,20 +61,26 @@ def fingerprint(value: str) -> str:
 
 
 def secrets(plan: Plan, folder: Path) -> Truth:
-    """Write the vault's list of keys, and four things that a training left behind."""
+    """Write the vault's list of keys, and four things that a training left behind.
+
+    Each holds something like a key; one may hold a key of the vault that is active.
+    """
     rng, fault = plan.seed.rng("keys"), plan.fault("leaked-secret")
-    keys = [leaks.mock(rng.choice(leaks.KINDS), rng.randrange(10**9)) for _ in USES]
+    keys = [_mock(rng) for _ in USES]
     order = rng.sample(range(len(keys)), len(keys))
     live = USES.index(opened(plan)) if opened(plan) else order[0]
     old = next(n for n in order if n != live)
-    rotated = "rotated key" in plan.row.noise
-    rows = [
-        _key(plan, number, key, number == old and rotated)
-        for number, key in enumerate(keys)
-    ]
+    rows = [_key(plan, number, key, number == old) for number, key in enumerate(keys)]
     put(folder / "keys.json", rows)
-    leaked = {fault.vector: keys[live]} if fault else {}
-    _leave(plan, folder / "files", leaked, [keys[old]] if rotated else [])
+    rng = plan.seed.rng("left behind")
+    way = {name: rng.choice(ways) for name, ways in WAYS.items()}
+    held = {name: _mock(rng) for name in WAYS}  # of no vault of ours
+    if fault:
+        name = PLACES[fault.vector]
+        way[name], held[name] = fault.vector, keys[live]
+    past = [keys[old], held["repository"]]
+    rng.shuffle(past)
+    _leave(plan, folder / "files", held, past, way["checkpoint.pt"])
     if not fault:
         return {}
     return {"item": f"key-{live + 1}", "places": [PLACES[fault.vector]]}
@@ -89,27 +105,29 @@ def _key(plan: Plan, number: int, key: Mock, retired: bool) -> dict[str, str]:
     return facts | {"sha256": fingerprint(key.value)} | (state if retired else used)
 
 
+def _mock(rng: Random) -> Mock:
+    return leaks.mock(rng.choice(leaks.KINDS), rng.randrange(10**9))
+
+
 def _leave(
-    plan: Plan, folder: Path, leaked: Mapping[str, Mock], old: Sequence[Mock]
+    plan: Plan, folder: Path, held: Mapping[str, Mock], past: Sequence[Mock], way: str
 ) -> None:
-    """Write a notebook, a repository, a checkpoint and a log, some with a key."""
-    calm = leaks.harmless(40, plan.seed.number("harmless"))
+    """Write a notebook, a repository, a checkpoint and a log, each with a key.
+
+    past: what the repository's history holds; way: where in the checkpoint
+    """
     folder.mkdir(parents=True)
-    shown = leaked.get("notebook output")
-    page = leaks.notebook(shown.line if shown else calm[0])
-    notebooks.write(folder / "explore.ipynb", page)
-    past = [key.line for key in old]
-    if key := leaked.get("git history"):
-        past.append(key.line)
-    when = plan.at(-24 * 10).isoformat()
-    made = leaks.repository(folder / "repository", "\n".join(past or calm[1:2]), when)
+    notebooks.write(
+        folder / "explore.ipynb", leaks.notebook(held["explore.ipynb"].line)
+    )
+    when, text = plan.at(-24 * 10).isoformat(), "\n".join(key.line for key in past)
+    made = leaks.repository(folder / "repository", text, when)
     shutil.rmtree(made / ".git" / "hooks", ignore_errors=True)  # git's own examples
-    place = next((p for p in leaked if PLACES[p] == "checkpoint.pt"), "")
-    line = leaked[place].line if place else ""
-    (folder / "checkpoint.pt").write_bytes(leaks.checkpoint(line, place))
-    lines = calm[2:]
-    if key := leaked.get("training log"):
-        lines.insert(len(lines) // 2, leaks.encoded(key)[1].decode().strip())
+    line = held["checkpoint.pt"].line
+    (folder / "checkpoint.pt").write_bytes(leaks.checkpoint(line, way))
+    lines = leaks.harmless(38, plan.seed.number("harmless"))
+    shown = leaks.encoded(held["train.log"])[1].decode().strip()
+    lines.insert(len(lines) // 2, shown)
     (folder / "train.log").write_text("\n".join(lines) + "\n", "utf-8")
 
 
@@ -117,43 +135,51 @@ def _leave(
 
 
 def registry(plan: Plan, folder: Path) -> Truth:
-    """Write releases, the registry's lists as they were signed, and the one served."""
+    """Write releases, the registry's lists as they were signed, and the one served.
+
+    A release's folder is named by its manifest; of its number none can tell whether it
+    was approved: releases are numbered when they are trained.
+    """
     fault, publisher = plan.fault("forged-registry"), plan.seed.bytes("publisher")
+    vector = fault.vector if fault else ""
     rng = plan.seed.rng("registry")
-    first = rng.randrange(3, 40)
     weights = [rng.randbytes(64) for _ in range(4)]
-    if "registered again" in plan.row.noise:
-        weights[2] = weights[1]
-    files = [{"model.safetensors": one} for one in weights]
-    releases = {
-        f"signs-{first + n}": gate_attacks.sign(files[n], first + n, publisher)
-        for n in range(3)
-    }
-    old, now, new = releases
-    lists = [_list(plan, releases, (old,), 20), _list(plan, releases, (old, now), 30)]
-    lists.append(_list(plan, releases, (now, new), 40))
-    if "renewed registry" in plan.row.noise:
-        lists.append(_list(plan, releases, (now, new), 50))
-    served, signer, item = lists[-1], "owner", ""
-    last = f"signs-{first + 3}"  # a candidate that nobody approved, or what was forged
-    releases[last] = gate_attacks.sign(files[3], first + 3, publisher)
-    if fault and fault.vector == "rollback":
+    weights[2] = weights[1]  # registered again, for good reason
+    numbers = rng.sample(range(10, 100), 4)
+    if vector == "twice":
+        numbers[3] = numbers[2]
+    signers = [publisher] * 4
+    if vector in ("stranger", "forged list"):
+        signers[3] = plan.seed.bytes("stranger")
+    old, now, new, last = (  # last: a candidate that nobody approved, or what is forged
+        gate_attacks.sign({"model.safetensors": one}, number, key)
+        for one, number, key in zip(weights, numbers, signers, strict=True)
+    )
+    approved = ((old,), (old, now), (now, new), (now, new))
+    lists = [_list(plan, one, days) for one, days in zip(approved, DAYS, strict=True)]
+    served, item, signer = lists[-1], last, "owner"
+    if vector == "rollback":
         served, item = lists[1], old
-    elif fault:
-        twice = fault.vector == "twice"
-        item = last
-        key = publisher if twice else plan.seed.bytes("stranger")
-        releases[item] = gate_attacks.sign(files[3], first + 3 - twice, key)
-        served = _list(plan, releases, (now, new, item), 45)
-        signer = "stranger" if fault.vector == "forged list" else "owner"
+    elif fault:  # in the place of an honest one: a list that grew is seen by its size
+        served = _list(plan, (rng.choice((now, new)), last), 45)
+        signer = "stranger" if vector == "forged list" else "owner"
+    releases = {_name(one): one for one in (old, now, new, last)}
     _write_registry(plan, folder, releases, lists, (served, plan.seed.bytes(signer)))
-    honest = [sha256(releases[name].manifest).hexdigest() for name in (now, new)]
-    return {"item": item, "approved": sorted(honest)} if fault else {}
+    honest = sorted(digest(one) for one in (now, new))
+    return {"item": _name(item), "approved": honest} if fault else {}
 
 
-def _list(plan: Plan, releases: Mapping, names: Sequence[str], days: int) -> bytes:
+def digest(release: Release) -> str:
+    return sha256(release.manifest).hexdigest()
+
+
+def _name(release: Release) -> str:
+    return f"signs-{digest(release)[:8]}"
+
+
+def _list(plan: Plan, releases: Sequence[Release], days: int) -> bytes:
     """Return the text of a list that approves these releases."""
-    digests = {sha256(releases[n].manifest).hexdigest(): "signs" for n in names}
+    digests = {digest(one): "signs" for one in releases}
     expires = plan.alarm + timedelta(days=days)
     return gate.write_registry(digests, expires, plan.seed.bytes("owner"))[0]
 
@@ -187,14 +213,17 @@ def runs(plan: Plan, folder: Path) -> Truth:
     """Write three logs of runs, their public keys, and heads that a witness kept."""
     fault, truth = plan.fault("tampered-log"), {}
     bad = plan.seed.rng("log").choice(LOGS) if fault else ""
-    for name in LOGS:
+    steps = plan.seed.rng("steps").sample(STEPS, len(LOGS))  # a cut log is no shorter
+    for name, step in zip(LOGS, steps, strict=True):
         key, rng = plan.seed.bytes(f"log {name}"), plan.seed.rng(f"runs {name}")
-        said = story(rng, "failed run" in plan.row.noise and name == LOGS[0])
+        step += rng.randint(-1, 1)
+        heads = step, 2 * step, 3 * step
+        said = story(rng, name == LOGS[0], 3 * step + rng.randint(2, 5))
         lines = written(plan, name, said, key)
         log = runlog.read(_text(lines), name, manifests.public_key(key))
-        kept = {size: _head(log, size, key) for size in HEADS}
+        kept = {size: _head(log, size, key) for size in heads}
         if name == bad:
-            lines, truth = tampered(plan, name, said, lines)
+            lines, truth = tampered(plan, name, said, lines, heads)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.jsonl").write_bytes(_text(lines))
         public = manifests.public_key(key).hex()
@@ -215,14 +244,14 @@ def _text(lines: Sequence[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def story(rng: Any, failed: bool) -> list[dict[str, Any]]:
-    """Return what is said of four runs and the start of a fifth, 26 to 29 lines.
+def story(rng: Random, failed: bool, size: int) -> list[dict[str, Any]]:
+    """Return so many lines of what is said of runs, of which the last goes on.
 
-    failed: one of the four ends badly, honestly
+    failed: the second ends badly, honestly
     """
     said: list[dict[str, Any]] = []
-    for number in range(5):
-        run, bad = f"{rng.randrange(16**8):08x}", failed and number == 2
+    while len(said) < size:
+        run, bad = f"{rng.randrange(16**8):08x}", failed and len(said) == 6
         said += [
             {"do": "start", "run": run},
             {
@@ -239,7 +268,7 @@ def story(rng: Any, failed: bool) -> list[dict[str, Any]]:
         said.append(
             {"do": "end", "run": run, "status": "FAILED" if bad else "FINISHED"}
         )
-    return said[: rng.randint(HEADS[-1] + 2, len(said) - 1)]
+    return said[:size]
 
 
 def written(
@@ -263,17 +292,24 @@ def written(
 
 
 def tampered(
-    plan: Plan, name: str, said: Sequence[Mapping], lines: Sequence[bytes]
+    plan: Plan,
+    name: str,
+    said: Sequence[Mapping],
+    lines: Sequence[bytes],
+    heads: Sequence[int],
 ) -> tuple[list[bytes], Truth]:
-    """Return a log as the attacker left it, and the truth: the last line to trust."""
+    """Return a log as the attacker left it, and the truth: the last line to trust.
+
+    heads: lines at which a witness kept a head
+    """
     vector, rng = plan.fault("tampered-log").vector, plan.seed.rng("tampered")
     steps = [n for n, one in enumerate(said) if one["do"] == "metric"]
-    steps = [n for n in steps if HEADS[0] < n < HEADS[-1]]  # a witness saw the truth
-    at = rng.choice([n for n in steps if n not in HEADS])  # from 0: the line that lies
+    steps = [n for n in steps if heads[0] < n < heads[-1]]  # a witness saw the truth
+    at = rng.choice([n for n in steps if n not in heads])  # from 0: the line that lies
     better = [dict(one) for one in said]
-    better[at]["value"] = run_facts.number(0.9 + rng.random() / 11)
+    better[at]["value"] = run_facts.number(round(0.9 + rng.random() / 11, 4))
     if vector == "cut":
-        end = rng.randrange(HEADS[1] + 1, HEADS[-1])
+        end = heads[-1] - rng.randint(1, 3 if heads[0] > 3 else 2)
         return list(lines[:end]), {"item": name, "last": [end, end]}
     if vector == "edited":
         old, new = (canonical(one[at]["value"]) for one in (said, better))
@@ -281,7 +317,7 @@ def tampered(
         return [*lines[:at], changed, *lines[at + 1 :]], _last(name, at, at)
     forked = vector == "forked"
     key = plan.seed.bytes(f"log {name}" if forked else "stranger")
-    proven = max(size for size in (0, *HEADS) if size <= at)
+    proven = max(size for size in (0, *heads) if size <= at)
     return written(plan, name, better[at:], key, lines[:at]), _last(
         name, proven if forked else at, at
     )

@@ -78,10 +78,7 @@ def streams(plan: Plan, folder: Path) -> dict[str, Any]:
     bad = plan.seed.rng("camera").choice(CAMERAS) if fault else ""
     folder.mkdir(parents=True)
     _write(folder / "checked.csv", pool(plan.seed.number("checked"))[1][None, :KNOWN])
-    busy = plan.seed.rng("busy").choice(
-        CAMERAS
-    )  # a drifting one too: size tells nothing
-    busy = busy if "busy stream" in plan.row.noise else ""
+    busy = plan.seed.rng("busy").choice(CAMERAS)  # or the drifting one: no sign of it
     for name in CAMERAS:
         happens = {"vector": fault.vector, "start": fault.hour} if name == bad else {}
         found = day(images, values, plan.seed.number(name), **happens)

@@ -30,10 +30,6 @@ VECTORS = {
     "tampered-log": ("edited", "cut", "inserted", "forked"),
     "drifting-service": ("fog", "colour cast", "night", "noise questions"),
 }  # fmt: skip
-NOISE = (
-    "rotated key", "honest relabelling", "registered again", "renewed registry",
-    "failed run", "busy stream",
-)  # fmt: skip
 ROWS = 800  # images of a training set
 ALARM = 33  # the hour of the alarm: nine o'clock of the second day
 
@@ -56,7 +52,6 @@ class Month:
     number: int
     title: str
     story: str
-    noise: tuple[str, ...]
     faults: tuple[Fault, ...]
 
 
@@ -124,8 +119,8 @@ def _month(row: Month) -> Month:
         if fault.cause and fault.cause not in ids or not 0 < fault.hour < ALARM:
             raise ValueError(f"{where}: {fault.id}: unknown cause, or a wrong hour")
     kinds = [fault.kind for fault in faults]
-    if len(set(kinds)) != len(kinds) or not kinds or set(row.noise) - set(NOISE):
-        raise ValueError(f"{where}: expected one fault a kind, and known noise")
+    if len(set(kinds)) != len(kinds) or not kinds:
+        raise ValueError(f"{where}: expected one fault a kind")
     return replace(row, faults=faults)
 
 

@@ -25,6 +25,7 @@ from securetrain.manifests import canonical
 
 CONTEXT = b"securetrain scenario truth v1\n"
 NONCE = b"truth sealed"  # 12 bytes; each key seals one text only
+BLOCK = 8192  # bytes that a sealed text is a multiple of: its length tells nothing
 
 
 def commitment(truth: Mapping[str, Any], salt: bytes) -> str:
@@ -50,6 +51,7 @@ def seal(truth: Mapping[str, Any], salt: bytes, key: bytes) -> bytes:
     Use a key once: the nonce is always the same.
     """
     data = canonical({"salt": salt.hex(), "truth": dict(truth)})
+    data += b" " * (-len(data) % BLOCK)
     fixed = commitment(truth, salt).encode()
     return ChaCha20Poly1305(key).encrypt(NONCE, data, fixed)
 

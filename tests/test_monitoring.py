@@ -57,6 +57,18 @@ def test_inputs_that_move_are_seen_by_ks_and_psi():
         monitoring.psi(same, reference.inputs, bins=1)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.2, 3.0])
+def test_the_smallest_p_is_that_of_scipys_own_test(shift):
+    from scipy import stats
+
+    rng = np.random.default_rng(1)
+    day, known = rng.normal(shift, 1, (5, 40, 4)).round(2), rng.normal(size=(400, 4))
+    for hour, score in zip(day, monitoring.ks(day, known), strict=True):
+        pairs = zip(hour.T, known.T, strict=True)
+        least = min(stats.ks_2samp(*pair, method="asymp").pvalue for pair in pairs)
+        assert score == pytest.approx(-math.log10(least), rel=1e-12)
+
+
 def test_textbook_thresholds_alarm_on_clean_runs_and_calibrated_ones_rarely():
     reference, scored = known()
     fresh = [trace(n) for n in range(100, 120)]

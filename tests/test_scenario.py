@@ -12,8 +12,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,18 +66,27 @@ def one_thread(tmp_path_factory):
     torch.set_num_threads(before)
 
 
-def new(folder: Path, month="2026-06", team="red", hard=False, secret=b"") -> Path:
+def new(folder: Path, *which, **more) -> Path:
     """Return a drill of a test's own; the same one is made once and copied."""
-    made = MADE["here"] / f"{month}-{team}-{hard}-{len(secret)}"
-    if not made.exists():
-        make(made, month, team, hard, secret)
-    return shutil.copytree(made, folder)
+    return shutil.copytree(made(*which, **more), folder)
+
+
+def made(month="2026-06", team="red", hard=False, secret=b"") -> Path:
+    """Return the one copy of a drill, which nobody writes to."""
+    path = MADE["here"] / f"{month}-{team}-{hard}-{len(secret)}"
+    return path if path.exists() else make(path, month, team, hard, secret)
 
 
 def make(folder: Path, month="2026-06", team="red", hard=False, secret=b"") -> Path:
     plan = scenarios.plan(month, team, hard, secret)
     scenario_folder.make(plan, folder, secret, now=NINE)
     return folder
+
+
+@cache
+def found_in(month: str, hard=False) -> list[Found]:
+    """Return what the course's tools find, which trains models: once a drill."""
+    return responder.respond(made(month, hard=hard))
 
 
 def say(folder: Path, now=NINE, **event) -> None:
@@ -132,9 +143,7 @@ def test_a_mistyped_key_of_a_month_is_named(old, new, says, tmp_path, monkeypatc
         scenarios.months.__wrapped__()
 
 
-def test_every_month_has_honest_noise_and_hard_mode_has_both_adaptive_faults():
-    assert {n for m in scenarios.months() for n in m.noise} == set(scenarios.NOISE)
-    assert all(len(month.noise) >= 3 for month in scenarios.months())
+def test_hard_mode_has_both_adaptive_faults():
     for month in scenarios.months():
         hard = {f.kind: f.vector for f in scenarios.harder(month.faults)}
         assert hard["poisoned-data"] == "cover" and hard["tampered-log"] == "forked"
@@ -185,9 +194,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_same_seed_makes_the_same_folder_and_a_secret_another(tmp_path):
-    one, two = (files(make(tmp_path / name, "2026-12")) for name in ("one", "two"))
-    assert one == two
-    other = files(make(tmp_path / "three", "2026-12", secret=b"s" * 16))
+    assert files(made("2026-12")) == files(make(tmp_path / "again", "2026-12"))
+    one, other = files(made()), files(made(secret=b"s" * 16))
     fixed = [json.loads(found[SHEET])["commitment"] for found in (one, other)]
     assert (
         fixed[0] != fixed[1]
@@ -219,52 +227,27 @@ def test_a_folder_is_never_overwritten_and_a_failure_leaves_nothing(
     assert not (tmp_path / "other").exists()
 
 
-def sizes(evidence: Path) -> dict[str, list]:
-    """What a rule sees that reads no evidence: names, heads and counts of lines."""
-    tables = (evidence / "service").glob("*.csv")
-    kept = [path.stem.split("-") for path in (evidence / "runs/kept").iterdir()]
-    logs = {name for name, _ in kept}
-    return {
-        "heads": [sorted(n for name, n in kept if name == log) for log in logs],
-        "releases": sorted(p.name for p in (evidence / "registry/releases").iterdir()),
-        "tables": {p.stem: p.read_bytes().count(b"\n") for p in tables},
-    }
+def test_no_time_of_a_file_and_no_length_of_the_seal_tells_anything(tmp_path):
+    """A camera that drifts takes longer to make, and five faults more words."""
+    lengths = set()
+    for month in ("2026-02", "2026-12"):
+        folder = new(tmp_path / month, month)
+        times = {path.stat().st_mtime for path in made(month).glob("evidence/**/*")}
+        assert times == {scenarios.plan(month, "red").alarm.timestamp()}
+        lengths.add((folder / SEALED).stat().st_size)
+    assert len(lengths) == 1
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """Two drills of each month, without images: what names and sizes tell of them."""
-    from securetrain import scenario_records, scenario_service
-
-    found, images = [], scenario_service.pool(0)  # the same ones: none is looked at
-    patch = pytest.MonkeyPatch()
-    patch.setattr(scenario_service, "pool", lambda _: images)
-    for month, team in ((month, team) for month in MONTHS for team in ("red", "blue")):
-        plan, to = scenarios.plan(month, team), tmp_path_factory.mktemp("told")
-        scenario_records.registry(plan, to / "registry")
-        scenario_records.runs(plan, to / "runs")
-        item = scenario_service.streams(plan, to / "service").get("item", "")
-        found.append((plan, item, sizes(to)))
-    patch.undo()
-    return found
-
-
-def test_no_head_names_the_tampered_log_and_no_folder_the_forged_release(told):
-    for _, _, seen in told:
-        assert seen["heads"] == [["08", "16", "24"]] * 3
-        first = int(seen["releases"][0].split("-")[1])
-        assert set(seen["releases"]) <= {f"signs-{n}" for n in range(1, 50)} and first
-        assert len(seen["releases"]) == 4
-
-
-def test_a_busy_camera_is_as_often_the_one_that_drifts(told):
-    at = []
-    for _, bad, seen in told:
-        largest = max(seen["tables"], key=seen["tables"].get)
-        if bad and len(set(seen["tables"].values())) > 1:
-            order = ("north", "east", "harbour")
-            at.append((order.index(largest) - order.index(bad)) % 3)
-    assert 0 in at and len(set(at)) > 1, at  # neither it, nor never it
+def test_alarms_and_relabellings_are_as_many_in_every_month():
+    """Or whoever hears them, and has the table of months, knows the month."""
+    for month in MONTHS:
+        said = scenario_folder.alarms(scenarios.plan(month, "red"))
+        assert {one["alarm"] for one in said} > set(scenario_folder.ALARMS)
+        assert len(said) == len(scenario_folder.ALARMS) + 1
+    for month in ("2026-02", "2026-07"):
+        text = (made(month) / "evidence/data/relabelled.csv").read_text()
+        rows = [line.rsplit(",", 1)[1] for line in text.splitlines()[1:]]
+        assert Counter(rows) == {"quality": 24, "night shift": 52}
 
 
 def test_the_readme_names_tools_that_exist():
@@ -721,7 +704,7 @@ def everything(folder: Path) -> list[Found]:
 @pytest.mark.parametrize("month", MONTHS)
 def test_the_courses_tools_hold_every_month_and_naive_responders_none(month, tmp_path):
     here = {name: new(tmp_path / name, month) for name in ("tools", "all", "none")}
-    found = responder.respond(here["tools"])
+    found = found_in(month)
     judged = steps(here["tools"], found)
     faults = {(fault["kind"], fault["item"]) for fault in judged.truth["faults"]}
     assert faults == {(one.kind, one.item) for one in found}
@@ -738,7 +721,7 @@ def test_the_courses_tools_hold_every_month_and_naive_responders_none(month, tmp
 )
 def test_hard_mode_is_held_or_its_miss_is_said(month, missed, tmp_path):
     folder = new(tmp_path / "drill", month, hard=True)
-    judged = steps(folder, responder.respond(folder))
+    judged = steps(folder, found_in(month, hard=True))
     assert {one.id for one in judged.debrief.findings if not one.found} == missed
     assert judged.held == (not missed)
     assert judged.debrief.hard
@@ -753,7 +736,7 @@ def debriefed(tmp_path_factory):
     folder = new(tmp_path_factory.mktemp("january") / "drill", "2026-01")
     say(folder, do="note", text="<script>alert(1)</script> | a pipe")
     wrong = Found("tampered-log", "weekly", 3, "")
-    judged = steps(folder, [*responder.respond(folder), wrong])
+    judged = steps(folder, [*found_in("2026-01"), wrong])
     return folder, judged, scenario_debrief.write(folder, "January", judged)
 
 
