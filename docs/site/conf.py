@@ -1,10 +1,7 @@
 """Sphinx settings of the site; `make site` writes the pages that it reads."""
 
 import re
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 project = "Secure AI Training"
 copyright = "the course's authors. Text and figures: CC BY 4.0; code: Apache 2.0"
