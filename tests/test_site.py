@@ -343,6 +343,16 @@ def test_a_line_of_the_checklist_names_all_that_enforce_its_parts():
             assert cards.text(part.hand.replace("`", "")) in card, topic
 
 
+def test_the_landing_page_says_where_the_course_is_where_ci_knows_it(monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    alone = front._run_it().splitlines()
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://forge.example")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "house/course")
+    fence, *lines = front._run_it().splitlines()
+    assert lines[:2] == ["git clone https://forge.example/house/course", "cd course"]
+    assert [fence, *lines[2:]] == alone
+
+
 def test_the_landing_page_shows_the_first_figure_of_the_first_lesson(tmp_path):
     first = catalogue.units()[0]
     links = Sources(ROOT, tmp_path, run).links

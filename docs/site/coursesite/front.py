@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def landing(folder: Path) -> str:
             HEAD,
             hero,
             _surprise(first, folder),
-            "```bash\nmake lab   # install, then open the course in your browser\n```",
+            _run_it(),
             _numbers(),
             "## From the data to the deployed model",
             _lifecycle(),
@@ -57,6 +58,15 @@ def landing(folder: Path) -> str:
             TAKE_HOME,
         ]
     )
+
+
+def _run_it() -> str:
+    """Return how to open the course, and in CI, which knows its address, to get it."""
+    lines = ["make lab   # install, then open the course in your browser"]
+    if name := os.environ.get("GITHUB_REPOSITORY"):
+        address = f"{os.environ['GITHUB_SERVER_URL']}/{name}"
+        lines = [f"git clone {address}", f"cd {Path(name).name}", *lines]
+    return "\n".join(["```bash", *lines, "```"])
 
 
 def _numbers() -> str:
@@ -200,9 +210,11 @@ def _line(topic: str, units: Sequence[catalogue.Unit]) -> str:
     return f'<div class="card check"><p class="title">{title}</p>{told}</div>'
 
 
-def commands(root: Path) -> str:
-    """Return every command with its first line and the module behind it."""
-    known = library.modules(root / library.PACKAGE)
+def commands(known: Collection[str]) -> str:
+    """Return every command with its first line and the module behind it.
+
+    known: the library's modules that have a page
+    """
     rows = []
     for name, (module, says) in sorted(cli.listed().items()):
         page = module.rpartition(".")[2]

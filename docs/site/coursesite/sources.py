@@ -137,8 +137,8 @@ class Sources:
         self._put("map.md", _map())
         self._put("paths.md", front.paths())
         self._put("checklist.md", front.checklist())
-        self._put("commands.md", front.commands(self.root))
         known = library.modules(self.root / library.PACKAGE)
+        self._put("commands.md", front.commands(known))
         grouped = library.groups(known, self.root)
         for module in known.values():
             self._put(f"library/{module.name}.md", library.page(module))
