@@ -62,7 +62,7 @@ def landing(folder: Path) -> str:
 
 def _run_it() -> str:
     """Return how to open the course, and in CI, which knows its address, to get it."""
-    lines = ["make lab   # install, then open the course in your browser"]
+    lines = ["make lab  # install, open the course"]
     if name := os.environ.get("GITHUB_REPOSITORY"):
         address = f"{os.environ['GITHUB_SERVER_URL']}/{name}"
         lines = [f"git clone {address}", f"cd {Path(name).name}", *lines]
