@@ -99,10 +99,7 @@ def lines() -> dict[str, str]:
 @cache
 def commands() -> frozenset[str]:
     """Return the names of all commands, those of the graders included."""
-    from importlib.metadata import entry_points
-
-    ours = entry_points(group="securetrain.commands")
-    return frozenset(cli.COMMANDS) | {entry.name for entry in ours}
+    return frozenset(cli.listed())
 
 
 def problems(

@@ -47,13 +47,19 @@ def find(name: str) -> Callable[[list[str]], int] | None:
     return None
 
 
+def listed() -> dict[str, tuple[str, str]]:
+    """Return every command, the graders' last: its name -> its module, what it does."""
+    found = dict(COMMANDS)
+    for entry in sorted(entry_points(group="securetrain.commands")):
+        says = _first_line(entry.module).rstrip(".")
+        found[entry.name] = entry.module, says[:1].lower() + says[1:]
+    return found
+
+
 def usage() -> str:
     """Return the list of commands."""
     lines = ["usage: securetrain COMMAND [--help]", "", "commands:"]
-    lines += [f"  {name:<12} {says}" for name, (_, says) in COMMANDS.items()]
-    for entry in sorted(entry_points(group="securetrain.commands")):
-        says = _first_line(entry.module)
-        lines.append(f"  {entry.name:<12} {says.rstrip('.').lower()}")
+    lines += [f"  {name:<12} {says}" for name, (_, says) in listed().items()]
     return "\n".join(lines)
 
 

@@ -25,7 +25,8 @@ from securetrain import container_files, dockerfile, plain_yaml
 ROOT = Path(__file__).resolve().parents[1]
 BINDER = ROOT / "binder"
 RECIPE = BINDER / "Containerfile"
-SCRIPTS = ["room", "rented", "sagemaker.sh", "vertex.sh", "start", "postBuild"]
+CLOUD = "cloud.sh"
+SCRIPTS = ["room", "rented", CLOUD, "start", "postBuild"]
 VALUES = plain_yaml.read_file(BINDER / "jupyterhub.yaml")[0].data
 DEVCONTAINER = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
 MOCK_COMMIT = re.compile(r'(?m)^(REPOSITORY|COMMIT)="FILL-IN.*"$')
@@ -477,9 +478,9 @@ class Rented:
     four tiny wheels for what the lock names, found in a folder instead of an index.
     """
 
-    def __init__(self, folder: Path, script: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.home, self.origin = folder / "home", folder / "origin"
-        self.wheels, self.script = folder / "wheels", folder / script
+        self.wheels, self.script = folder / "wheels", folder / CLOUD
         self.course = self.home / "secure-ai-training"
         self.state = self.home / ".secure-ai-training"
         self.log = self.home / "secure-ai-training.log"
@@ -532,7 +533,7 @@ class Rented:
 
     def fill_in(self, **changes: str) -> None:
         """Write the script as an administrator does, this commit its pin."""
-        text = (BINDER / self.script.name).read_text()
+        text = (BINDER / CLOUD).read_text()
         values = {"REPOSITORY": self.origin.as_uri(), "COMMIT": self.commit, **changes}
         text = MOCK_COMMIT.sub(lambda m: f'{m[1]}="{values[m[1]]}"', text)
         self.script.write_text(text)
@@ -567,12 +568,11 @@ class Rented:
         return json.loads(place.read_text())
 
 
-@pytest.mark.parametrize("script", ["sagemaker.sh", "vertex.sh"])
-def test_a_script_that_is_not_filled_in_does_nothing(tmp_path, script):
-    rented = Rented(tmp_path, script)
+def test_a_script_that_is_not_filled_in_does_nothing(tmp_path):
+    rented = Rented(tmp_path)
     for changes in (None, {"COMMIT": "main"}, {"REPOSITORY": "FILL-IN"}):
         if changes is None:
-            shutil.copy(BINDER / script, rented.script)
+            shutil.copy(BINDER / CLOUD, rented.script)
         else:
             rented.fill_in(**changes)
         done = rented.start()
@@ -582,13 +582,12 @@ def test_a_script_that_is_not_filled_in_does_nothing(tmp_path, script):
 
 
 def test_sagemaker_takes_a_script_of_this_size():
-    for name in ("sagemaker.sh", "vertex.sh"):
-        assert len(base64.b64encode((BINDER / name).read_bytes())) < 16384
+    assert len(base64.b64encode((BINDER / CLOUD).read_bytes())) < 16384
 
 
 def test_a_space_of_sagemaker_studio_over_its_life(tmp_path):
     """Killed at work, started twice at once, started again, updated, then a failure."""
-    rented = Rented(tmp_path, "sagemaker.sh")
+    rented = Rented(tmp_path)
     rented.fill_in()
     # Killed while the course is installed.
     rented.course.mkdir()
@@ -660,7 +659,7 @@ def test_an_instance_of_vertex_workbench_is_set_up_as_its_user(tmp_path):
 def _vertex(tmp_path: Path) -> None:
     """Boot twice. Not below pytest's folder, which only root may pass."""
     tmp_path.chmod(0o755)
-    rented = Rented(tmp_path, "vertex.sh")
+    rented = Rented(tmp_path)
     rented.fill_in()
     text = rented.script.read_text()
     mine = f'PATH="{Path(sys.executable).parent}:'

@@ -5,6 +5,7 @@ The whole site is built, and looked at in a browser, in test_site_pages.py.
 
 import base64
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,12 +14,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs" / "site"))
 
-from coursesite import Problem, checks, ledger_page, lessons, library  # noqa: E402
+from coursesite import (  # noqa: E402
+    Problem,
+    cards,
+    checks,
+    front,
+    ledger_page,
+    lessons,
+    library,
+)
 from coursesite.lessons import Pages  # noqa: E402
 from coursesite.links import Links  # noqa: E402
 from coursesite.sources import Sources, problems, unlinked  # noqa: E402
 
-from securetrain import catalogue, claims, notebooks, quiz  # noqa: E402
+from securetrain import catalogue, checklist, claims, notebooks, quiz  # noqa: E402
 from securetrain.execution import Failure, Run  # noqa: E402
 
 UNIT = catalogue.unit("13-poisoning/1-one-sticker")
@@ -161,6 +170,7 @@ def test_a_quiz_is_there_to_read_with_its_key_folded(pages):
     page = html(pages.lesson(UNIT, run(code(output), widgets=state)))
     questions = quiz.load(UNIT.id)
     assert page.count("<details>") == len(questions)
+    assert "run this cell in JupyterLab" in page
     outside = "".join(part.partition("</details>")[2] or part
                       for part in page.split("<details>"))  # fmt: skip
     for question in questions:
@@ -320,6 +330,51 @@ def test_the_build_names_every_fault_not_only_the_first(tmp_path, monkeypatch):
         Sources(ROOT, tmp_path / "source", fails).write()
     lesson = [unit for unit in catalogue.units() if unit.kind == "lesson"]
     assert all(says(caught, unit.source) for unit in lesson)
+
+
+def test_a_line_of_the_checklist_names_all_that_enforce_its_parts():
+    _, *cards_ = front.checklist().split('<div class="card check">')
+    assert len(cards_) == len(checklist.lines())
+    for topic, line in checklist.lines().items():
+        (card,) = (card for card in cards_ if cards.text(line) in card)
+        for part in checklist.of(topic):
+            for name in (*part.hooks, *part.commands):
+                assert f"{name}</code>" in card, topic
+            assert cards.text(part.hand.replace("`", "")) in card, topic
+
+
+def test_the_landing_page_says_where_the_course_is_where_ci_knows_it(monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    alone = front._run_it().splitlines()
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://forge.example")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "house/course")
+    fence, *lines = front._run_it().splitlines()
+    assert lines[:2] == ["git clone https://forge.example/house/course", "cd course"]
+    assert [fence, *lines[2:]] == alone
+
+
+def test_the_landing_page_shows_the_first_figure_of_the_first_lesson(tmp_path):
+    first = catalogue.units()[0]
+    links = Sources(ROOT, tmp_path, run).links
+    loud = figure("the second")
+    made = run(code(id="none"), code(figure("the first"), id="z"), code(loud, id="a"))
+    page = tmp_path / cards.file_of(first)
+    page.parent.mkdir(parents=True)
+    made = Pages(links, tmp_path / lessons.FIGURES).lesson(first, made)
+    page.write_text(made, encoding="utf-8")
+    (image,) = lessons.IMAGE.findall(front.landing(tmp_path))
+    place = f"{lessons.FIGURES}/{first.id}/z-0.png"
+    assert f'src="{place}"' in image and 'alt="the first"' in image
+    assert (tmp_path / place).is_file()
+
+
+def test_the_builds_help_builds_nothing():
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "site" / "build.py", "--help"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "usage: " in done.stdout and "build/executed/" in done.stdout
 
 
 # The pages that were made

@@ -40,8 +40,8 @@ SHOTS = ("home", "lesson", "map", "ledger")
 LOOKS = [(400, "dark"), (1280, "light")]  # these in both, the others in one
 OPEN = "document.querySelectorAll('article details').forEach(box => box.open = true)"
 # Axe takes minutes for hundreds of rows that all have the same form.
-SHORTEN = """[...document.querySelectorAll("table.claims")].slice(3)
-    .forEach(table => table.remove())"""
+SHORTEN = """for (const [what, kept] of [["table.claims", 3], [".modules tr", 20]])
+    [...document.querySelectorAll(what)].slice(kept).forEach(one => one.remove())"""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,8 @@ def test_the_dark_theme_is_chosen_and_kept(page: Page) -> None:
     show(page, KINDS["home"])
     colour = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(colour)
+    dim = "getComputedStyle(document.querySelector('article img')).filter"
+    assert page.evaluate(dim) == "none"
     for _ in range(3):
         page.locator(".content-icon-container .theme-toggle").click()
         if page.evaluate("document.body.dataset.theme") == "dark":
@@ -146,6 +148,7 @@ def test_the_dark_theme_is_chosen_and_kept(page: Page) -> None:
     assert page.evaluate(colour) != light
     show(page, KINDS["lesson"])
     assert page.evaluate("document.body.dataset.theme") == "dark"
+    assert page.evaluate(dim) == "brightness(0.85)"
     page.evaluate("localStorage.clear()")
 
 
@@ -169,6 +172,14 @@ def test_a_reader_goes_from_stage_to_topic_to_unit_and_on(page: Page) -> None:
     order = [unit.id for unit in catalogue.units()]
     following = catalogue.units()[order.index(LESSON.id) + 1]
     assert page.url.endswith(f"{following.id}.html")
+
+
+@pytest.mark.parametrize("kind", ["lesson", "guide", "module"])
+def test_the_sidebar_opens_at_the_page_that_is_shown(page: Page, kind: str) -> None:
+    show(page, KINDS[kind])
+    place = page.locator(".sidebar-tree .current-page")
+    expect(place).to_have_count(1)
+    expect(place).to_be_in_viewport()
 
 
 def test_what_scrolls_sideways_is_reached_by_keyboard(page: Page) -> None:

@@ -1,11 +1,13 @@
 """Build the site into build/site/, or say what is wrong with it: `make site`.
 
-Lessons that have not changed since their last run, here or in the tests, are not
-executed again. Outside links are listed in build/site-links.txt and never fetched.
+A lesson that has not changed since its last run, here or in the tests, is not executed
+again; remove build/executed/ to run all. Outside links are listed in
+build/site-links.txt, and never fetched.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import time
@@ -90,6 +92,7 @@ class _Lines:
 
 def main() -> int:
     """Build the site; 1 when it could not be built."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     root = paths.root()
     site = root / "build" / "site"
     started = time.monotonic()

@@ -1,10 +1,7 @@
 """Sphinx settings of the site; `make site` writes the pages that it reads."""
 
 import re
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 project = "Secure AI Training"
 copyright = "the course's authors. Text and figures: CC BY 4.0; code: Apache 2.0"
@@ -55,13 +52,18 @@ LINES = [("<dl>", '<span class="lines">'), ("</dl>", "</span>")]
 LINES += [("<dd>", "<span>"), ("</dd>", "</span>")]
 
 
+# Modules are too many for the sidebar, which marks their list in their place.
+LISTED = '<li class="toctree-l1"><a class="reference internal" href="index.html">'
+
+
 def _mend(app, page, template, context, doctree):
-    """Mend what the theme and Sphinx leave: levels of captions, lists in signatures."""
+    """Mend what the theme and Sphinx leave: sidebar, lists in signatures."""
     tree = context.get("furo_navigation_tree", "")
     caption = '<p class="caption" role="heading">'
-    context["furo_navigation_tree"] = tree.replace(
-        caption, caption.replace(">", ' aria-level="2">')
-    )
+    tree = tree.replace(caption, caption.replace(">", ' aria-level="2">'))
+    if page.startswith("library/"):
+        tree = tree.replace(LISTED, LISTED.replace("l1", "l1 current current-page"))
+    context["furo_navigation_tree"] = tree
     parts = re.split(r'(?s)(<dt class="sig .*?</dt>)', context.get("body", ""))
     for number in range(1, len(parts), 2):
         for old, new in LINES:

@@ -12,7 +12,7 @@ from securetrain.catalogue import Unit
 from securetrain.quiz import Question
 from securetrain.risk_map import Threat
 
-LIVE = "Run this cell in JupyterLab"
+LIVE = "run this cell in JupyterLab"
 
 
 def text(words: object) -> str:
@@ -89,7 +89,7 @@ def unit_list(units: Iterable[Unit], up: str) -> str:
 def quiz(questions: Sequence[Question]) -> str:
     """Return a quiz to read: answers in sight, what is right folded away."""
     parts = [
-        f'<p class="quiet">To answer, and to have it recorded: {LIVE.lower()}. Here '
+        f'<p class="quiet">To answer, and to have it recorded: {LIVE}. Here '
         "you find the questions, with what to say of each answer folded below.</p>"
     ]
     for number, question in enumerate(questions, start=1):
@@ -118,7 +118,7 @@ def survey(state: dict[str, Any]) -> str:
     ends = f"1 ({text(scale[0])}) to {len(scale)} ({text(scale[-1])})"
     return (
         f'<div class="card"><p><strong>{text(state["question"])}</strong></p>'
-        f"<ul>{items}</ul><p class='quiet'>{LIVE} to rate them from {ends}. Your "
+        f"<ul>{items}</ul><p class='quiet'>To rate them from {ends}, {LIVE}. Your "
         "answers stay on your machine.</p></div>"
     )
 
@@ -128,8 +128,8 @@ def slider(state: dict[str, Any], result: str) -> str:
     low, high, now = (f"{state[name]:g}" for name in ("minimum", "maximum", "value"))
     return (
         f'<div class="card"><p><strong>{text(state["label"])}</strong>: {now} '
-        f'<span class="quiet">(a slider from {low} to {high}; {LIVE[0].lower()}'
-        f"{LIVE[1:]} to move it)</span></p>{result}</div>"
+        f'<span class="quiet">(a slider from {low} to {high}; {LIVE} to '
+        f"move it)</span></p>{result}</div>"
     )
 
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import ast
-import importlib.util
-import re
+import os
 from collections import Counter
-from collections.abc import Sequence
-from importlib.metadata import entry_points
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from pathlib import Path
 
-import yaml
-
 from coursesite import cards, library
-from securetrain import catalogue, cli, ledger, risk_map, role_paths
-
-HOOKS = ".pre-commit-hooks.yaml"
-HOOK_TOPIC = re.compile(r"(?m)^\| `([\w-]+)` \| (\d\d) \|")
-
+from securetrain import catalogue, cli, home, ledger, notebooks, risk_map, role_paths
+from securetrain import checklist as lines
 
 IDEA = (
     "Attack the training of a small model, watch the defence stop it, watch the "
@@ -55,7 +47,7 @@ def landing(folder: Path) -> str:
             HEAD,
             hero,
             _surprise(first, folder),
-            "```bash\nmake lab   # install, then open the course in your browser\n```",
+            _run_it(),
             _numbers(),
             "## From the data to the deployed model",
             _lifecycle(),
@@ -66,6 +58,15 @@ def landing(folder: Path) -> str:
             TAKE_HOME,
         ]
     )
+
+
+def _run_it() -> str:
+    """Return how to open the course, and in CI, which knows its address, to get it."""
+    lines = ["make lab  # install, open the course"]
+    if name := os.environ.get("GITHUB_REPOSITORY"):
+        address = f"{os.environ['GITHUB_SERVER_URL']}/{name}"
+        lines = [f"git clone {address}", f"cd {Path(name).name}", *lines]
+    return "\n".join(["```bash", *lines, "```"])
 
 
 def _numbers() -> str:
@@ -89,21 +90,17 @@ def _numbers() -> str:
 
 def _surprise(first: catalogue.Unit, folder: Path) -> str:
     """Return the first figure of the first lesson, as this build measured it."""
-    figures = sorted((folder / "_static" / "figures" / first.id).glob("*.png"))
-    page = folder / cards.file_of(first)
-    if not figures or not page.is_file():
-        return ""
-    place = figures[0].relative_to(folder).as_posix()
-    found = re.search(
-        rf'<img[^>]*{re.escape(place)}\\" alt=\\"([^"\\]*)\\" width=\\"(\d+)\\" '
-        r'height=\\"(\d+)\\"',
-        page.read_text("utf-8"),
+    figures = (
+        page
+        for cell in notebooks.read(folder / cards.file_of(first))["cells"]
+        for output in cell.get("outputs", [])
+        if (page := output.get("data", {}).get("text/html", "")).startswith("<img")
     )
-    alt, width, height = found.groups()
+    if not (figure := next(figures, "")):
+        return ""
+    figure = figure.replace('src="../../', 'src="').replace(' loading="lazy"', "")
     return (
-        f'<figure class="surprise"><a href="{cards.page_of(first)}">'
-        f'<img class="figure" src="{place}" alt="{alt}" width="{width}" '
-        f'height="{height}"></a>'
+        f'<figure class="surprise"><a href="{cards.page_of(first)}">{figure}</a>'
         "<figcaption>The first minute: two changed characters of a data set, and a "
         "test that stays green.</figcaption></figure>"
     )
@@ -112,7 +109,7 @@ def _surprise(first: catalogue.Unit, folder: Path) -> str:
 def _lifecycle() -> str:
     """Return every stage with its topics, in the order of the catalogue."""
     columns = []
-    for digit, of_stage in groupby(catalogue.units(), key=lambda unit: unit.stage):
+    for digit, of_stage in home.by_stage(catalogue.units()):
         units = list(of_stage)
         topics = "".join(
             f'<li><a href="course/{topic}/index.html">'
@@ -176,59 +173,58 @@ def _listed(units: Sequence[catalogue.Unit]) -> str:
     return f"<ul>{items}</ul>"
 
 
-def checklist(root: Path) -> str:
-    """Return the checklist by stage: each line, where it is taught, and its hooks."""
-    hooks = {h["id"]: h for h in yaml.safe_load((root / HOOKS).read_text("utf-8"))}
-    topics: dict[str, list[str]] = {}
-    page = root / "docs" / "hooks.md"
-    listed = HOOK_TOPIC.findall(page.read_text("utf-8")) if page.is_file() else []
-    for hook, number in listed:
-        topics.setdefault(number, []).append(hook)
+def checklist() -> str:
+    """Return the checklist by stage: each line, where it is taught, who enforces it."""
     parts = ["# The checklist"]
     parts.append(
-        "One line a topic, to take to your own repository. A line with a hook runs "
-        "before every commit: [how to install the hooks](docs/hooks.html)."
+        "One line a topic, to take to your own repository, and who enforces it there: "
+        "[a hook](docs/hooks.html) before every commit, a command in CI or where it is "
+        "deployed, or a person. `securetrain policy print --html FILE` prints it in "
+        "parts, with boxes to tick."
     )
-    for digit, of_stage in groupby(catalogue.units(), key=lambda unit: unit.stage):
+    for digit, of_stage in home.by_stage(catalogue.units()):
         parts.append(f"## {catalogue.stages()[digit]}")
         for topic, units in groupby(of_stage, key=lambda unit: unit.topic):
-            members = list(units)
-            names = [name for name in topics.get(topic[:2], []) if name in hooks]
-            runs = ", ".join(
-                f'<code title="{cards.text(hooks[name]["name"])}">{name}</code>'
-                for name in names
-            )
-            taught = ", ".join(map(cards.anchor, members))
-            parts.append(
-                f'<div class="card check"><p class="title">{members[0].checklist}</p>'
-                f'<p class="quiet">{taught}{" · Hook: " * bool(runs)}{runs}</p></div>'
-            )
+            parts.append(_line(topic, list(units)))
     return "\n\n".join(parts) + "\n"
 
 
-def commands(root: Path) -> str:
-    """Return every command with its first line and the module behind it."""
-    found = {name: (module, says) for name, (module, says) in cli.COMMANDS.items()}
-    for entry in entry_points(group="securetrain.commands"):
-        found[entry.name] = (entry.module, _first_line(entry.module))
-    known = library.modules(root / library.PACKAGE)
+def _line(topic: str, units: Sequence[catalogue.Unit]) -> str:
+    """Return one line of the checklist as a card."""
+    members = lines.of(topic)
+    rows = {
+        "Taught in": map(cards.anchor, units),
+        "Hook": (f"<code>{hook}</code>" for part in members for hook in part.hooks),
+        "Command": (
+            f"<code>securetrain {name}</code>" for p in members for name in p.commands
+        ),
+        "By hand": (cards.text(p.hand.replace("`", "")) for p in members if p.hand),
+    }
+    listed = {name: dict.fromkeys(found) for name, found in rows.items()}
+    told = "".join(
+        f'<p class="quiet">{name}: {"; ".join(found)}</p>'
+        for name, found in listed.items()
+        if found
+    )
+    title = cards.text(units[0].checklist)
+    return f'<div class="card check"><p class="title">{title}</p>{told}</div>'
+
+
+def commands(known: Collection[str]) -> str:
+    """Return every command with its first line and the module behind it.
+
+    known: the library's modules that have a page
+    """
     rows = []
-    for name, (module, says) in sorted(found.items()):
+    for name, (module, says) in sorted(cli.listed().items()):
         page = module.rpartition(".")[2]
         behind = f"<code>{module}</code>"
         if module.startswith(library.PACKAGE) and page in known:
             behind = f'<a href="library/{page}.html">{behind}</a>'
-        words = cards.text(says[:1].upper() + says[1:]).rstrip(".")
+        words = cards.text(says[:1].upper() + says[1:])
         rows.append([f"<code>securetrain {name}</code>", words, behind])
     return (
         "# The commands\n\n`securetrain COMMAND --help` says what each takes.\n\n"
         + cards.table(["Command", "What it does", "Module"], rows)
         + "\n"
     )
-
-
-def _first_line(module: str) -> str:
-    """Return the first line of a module's docstring, without importing it."""
-    file = importlib.util.find_spec(module).origin
-    doc = ast.get_docstring(ast.parse(Path(file).read_text("utf-8")))
-    return (doc or "").partition("\n")[0]

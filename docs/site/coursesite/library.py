@@ -49,10 +49,6 @@ class Module:
             if isinstance(node, kinds) and not node.name.startswith("_"):
                 yield node
 
-    def imports(self) -> set[str]:
-        """Return the library's modules that this one uses."""
-        return used(self.tree)
-
 
 class _Qualified(ast.NodeTransformer):
     """Writes the library's types in full, so that each leads to its own page."""
@@ -127,11 +123,14 @@ def groups(known: dict[str, Module], root: Path) -> dict[str, list[Module]]:
 def _spread(users: dict[str, set[Unit]], known: dict[str, Module]) -> None:
     """Let those who use a module use what it imports, too, unless others do already."""
     direct = {name for name, units in users.items() if units}
+    behind = {
+        name: used(one.tree) & known.keys() - direct for name, one in known.items()
+    }
     changed = True
     while changed:
         changed = False
-        for name, module in known.items():
-            for other in module.imports() & known.keys() - direct:
+        for name, others in behind.items():
+            for other in others:
                 if new := users[name] - users[other]:
                     users[other] |= new
                     changed = True

@@ -40,10 +40,10 @@ class Links:
         """Return a file's name on the site, without its ending; None if it has none."""
         return self.pages.get("index.md" if file == HOME else _released(file))
 
-    def rewrite(self, link: str, page: str, ending: str) -> str:
+    def rewrite(self, link: str, page: str) -> str:
         """Return a link of a page as the site has it.
 
-        page: the file that holds the link; ending: ".html", or "" for Sphinx
+        page: the file that holds the link
         Raises Problem, naming the page, for a link that leads nowhere.
         """
         target, mark, anchor = link.partition("#")
@@ -54,7 +54,7 @@ class Links:
         name = self.site(file)
         if name is None:
             name = self._other(file, link, page)
-            ending = "" if name in self.media else ending
+        ending = "" if name in self.media else ".html"
         here = os.path.dirname(self.pages.get(page, page))
         return os.path.relpath(name, here or ".") + ending + mark + anchor
 
@@ -79,14 +79,12 @@ class Links:
         return outside_code(text, lambda part: self._both(part, page))
 
     def _both(self, part: str, page: str) -> str:
-        part = MARKDOWN.sub(
-            lambda m: m[1] + self.rewrite(m[2], page, ".html") + m[3], part
-        )
+        part = MARKDOWN.sub(lambda m: m[1] + self.rewrite(m[2], page) + m[3], part)
         return self.html(part, page)
 
     def html(self, text: str, page: str) -> str:
         """Return HTML with the links of its elements rewritten."""
-        return HTML.sub(lambda m: m[1] + self.rewrite(m[2], page, ".html") + m[3], text)
+        return HTML.sub(lambda m: m[1] + self.rewrite(m[2], page) + m[3], text)
 
 
 def outside_code(text: str, change: Callable[[str], str]) -> str:

@@ -136,9 +136,9 @@ class Sources:
             self._put(f"course/{topic}/index.md", _topic(topic, units))
         self._put("map.md", _map())
         self._put("paths.md", front.paths())
-        self._put("checklist.md", front.checklist(self.root))
-        self._put("commands.md", front.commands(self.root))
+        self._put("checklist.md", front.checklist())
         known = library.modules(self.root / library.PACKAGE)
+        self._put("commands.md", front.commands(known))
         grouped = library.groups(known, self.root)
         for module in known.values():
             self._put(f"library/{module.name}.md", library.page(module))
@@ -175,8 +175,8 @@ class Sources:
                 shutil.copyfile(self.root / file, place)
 
 
-def _toctree(caption: str, names: Sequence[str], hidden: bool = True) -> str:
-    options = [":hidden:"] * hidden + [f":caption: {caption}"] * bool(caption)
+def _toctree(caption: str, names: Sequence[str]) -> str:
+    options = [":hidden:"] + [f":caption: {caption}"] * bool(caption)
     return "\n".join(["```{toctree}", *options, "", *names, "```"])
 
 

@@ -20,6 +20,16 @@ function reachable() {
 addEventListener("load", reachable);
 addEventListener("resize", reachable);
 
+// The sidebar is longer than a screen: it opens at the page that is shown.
+function here() {
+  const box = document.querySelector(".sidebar-scroll");
+  const page = box?.querySelector(".current-page");
+  if (!page) return;
+  const below = page.getBoundingClientRect().bottom - box.getBoundingClientRect().bottom;
+  if (below > 0) box.scrollTop += below + box.clientHeight / 2;
+}
+addEventListener("DOMContentLoaded", here);
+
 // A button that copies a cell's or a command's text.
 function copyButtons() {
   if (!navigator.clipboard) return;
