@@ -48,7 +48,7 @@ class Fact:
 
     verb: a key of `progress.VERBS`; unit, part: where; time: with its zone
     success: of an answer or a check, else None; response: the answer's text, or ""
-    rating: the score's raw number, else None
+    rating: the score's raw number (of what ran: how many cells), else None
     """
 
     verb: str
@@ -161,12 +161,15 @@ def fact(statement: object) -> Fact:
     if not isinstance(success, bool | None) or not isinstance(response, str):
         raise ValueError("expected success as true or false, and a response in words")
     return Fact(
-        words[verb], unit, part, _time(time), success, response, _rating(result)
+        words[verb], unit, part, _time(time), success, response, _score(verb, result)
     )
 
 
-def _rating(result: dict[str, Any]) -> float | None:
-    """Return the raw score, which lies between its ends; None without one."""
+def _score(verb: str, result: dict[str, Any]) -> float | None:
+    """Return the raw score, which lies between its ends; None without one.
+
+    A rating's ends are the survey's; those of cells that ran are 0 and all of them.
+    """
     if "score" not in result:
         return None
     score = result["score"]
@@ -175,8 +178,12 @@ def _rating(result: dict[str, Any]) -> float | None:
     raw, low, high = (score.get(key) for key in ("raw", "min", "max"))
     if any(type(n) not in (int, float) for n in (raw, low, high)):
         raise ValueError("expected a score with numbers for raw, min and max")
-    if (low, high) != (survey.LOW, survey.HIGH) or raw not in range(low, high + 1):
-        raise ValueError(f"expected a score of 1 to 5, got {raw!r:.20} of {high!r:.20}")
+    counted = verb == progress.VERBS["ran"]
+    ends = (0, high) if counted else (survey.LOW, survey.HIGH)
+    whole = not any(n % 1 for n in (raw, low, high))
+    if (low, high) != ends or not low <= raw <= high or not whole:
+        between = f"{ends[0]} to {ends[1]!r:.20}"
+        raise ValueError(f"expected a score of {between}, got {raw!r:.20}")
     return raw
 
 
