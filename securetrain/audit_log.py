@@ -11,13 +11,13 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from securetrain import own_files
 from securetrain.archives import Refused
 from securetrain.manifests import canonical
 
@@ -161,30 +161,8 @@ def repair(
         aside = path.with_name(f"{path.name}.torn-{hash_of(rest)[:16]}")
         mode = os.fstat(file).st_mode & 0o777
         if not aside.exists():
-            _put(aside, rest, mode)
+            own_files.replace(aside, rest, mode)
         elif aside.read_bytes() != rest:
             raise Refused("audit log", f"{aside} holds something else: move it away")
-        _put(path, whole + line + b"\n", mode)
+        own_files.replace(path, whole + line + b"\n", mode)
     return aside
-
-
-def _put(path: Path, data: bytes, mode: int) -> None:
-    """Put a file in place, whole and kept, or not at all."""
-    file, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        os.fchmod(file, mode)
-        written = 0
-        while written < len(data):
-            written += os.write(file, data[written:])
-        os.fsync(file)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-    finally:
-        os.close(file)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

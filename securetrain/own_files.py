@@ -21,7 +21,7 @@ def create(path: Path, content: bytes, mode: int = 0o644) -> bool:
     for place in (path, path.parent):
         if place.is_symlink():
             raise ValueError(f"{place} is a symbolic link; remove it and try again.")
-    scratch = _scratch(path, content, mode)
+    scratch = _scratch(path, content, mode & ~_umask())
     try:
         try:
             os.link(scratch, path)
@@ -36,14 +36,23 @@ def create(path: Path, content: bytes, mode: int = 0o644) -> bool:
     return True
 
 
-def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file whole or not at all, in the place of one that is there."""
-    scratch = _scratch(path, content, mode)
+def replace(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file whole or not at all, in the place of one that is there.
+
+    mode: who may read it, whatever the umask; None: as for a new file. A power cut
+    after this leaves the new one.
+    """
+    scratch = _scratch(path, content, 0o644 & ~_umask() if mode is None else mode)
     try:
         os.replace(scratch, path)
     except BaseException:
         scratch.unlink()
         raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _scratch(path: Path, content: bytes, mode: int) -> Path:
@@ -53,7 +62,7 @@ def _scratch(path: Path, content: bytes, mode: int) -> Path:
         with open(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), mode & ~_umask())
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
     except BaseException:
         os.unlink(name)

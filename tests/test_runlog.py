@@ -381,7 +381,7 @@ def counted(real):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*args, **more)
     return call
-for name in ("write", "fsync", "replace"):
+for name in ("fchmod", "fsync", "replace"):
     setattr(os, name, counted(getattr(os, name)))
 runlog.repair(pathlib.Path(sys.argv[1]), sys.argv[2], bytes.fromhex(sys.argv[3]))
 """
