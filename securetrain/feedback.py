@@ -7,10 +7,9 @@ cell it runs, as JupyterLab does and a headless run does not.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
-from securetrain import catalogue, paths, progress
+from securetrain import catalogue, progress
 
 if TYPE_CHECKING:
     from securetrain.widgets import Feedback
@@ -51,12 +50,12 @@ def give(unit_id: str, useful: int | None = None, change: str = "") -> None:
 
 def given(unit_id: str) -> dict[str, int | str]:
     """Return the last answers: {"useful": 1 to 5 or 0, "change": a key or ""}."""
-    change = ""
-    for event in progress.events():
+    change, events = "", progress.events()
+    for event in events:
         if event["object"]["id"] == f"{progress.URN}{unit_id}#{CHANGE_PART}":
             response = event["result"].get("response")
             change = response if response in list(CHANGES) else change
-    return {"useful": progress.summary()[unit_id].useful, "change": change}
+    return {"useful": progress.summary(events)[unit_id].useful, "change": change}
 
 
 def show(unit_id: str) -> Feedback:
@@ -70,26 +69,14 @@ def show(unit_id: str) -> Feedback:
         change=CHANGE,
         changes=CHANGES,
     )
-    _refresh(widget, unit_id)
-    widget.on_msg(lambda _, answers, __: _store(widget, unit_id, answers))
-    return widget
+    return widget.keep(
+        give=lambda answers: give(unit_id, **answers),
+        read=lambda: given(unit_id),
+        say=_kept,
+    )
 
 
-def _store(widget: Feedback, unit_id: str, answers: dict) -> None:
-    """Record the answers that are new, and tell the widget what is stored now."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        give(unit_id, answers.get("useful"), answers.get("change", ""))
-        _refresh(widget, unit_id, *dict.fromkeys(str(w.message) for w in caught))
-
-
-def _refresh(widget: Feedback, unit_id: str, *trouble: str) -> None:
-    """Show what the record holds, read from the record itself, and what went wrong."""
-    widget.stored = given(unit_id)
-    number = sum(map(bool, widget.stored.values()))
-    where = progress.file()
-    if where.is_relative_to(paths.root()):
-        where = where.relative_to(paths.root())
-    said = f"{number} of 2 answers are kept in {where} on this machine, without a name."
-    widget.status = " ".join([said, *trouble])
-    widget.saves += 1  # the browser waits for this, also when nothing has changed
+def _kept(stored: dict[str, int | str]) -> str:
+    number = sum(map(bool, stored.values()))
+    where = progress.place()
+    return f"{number} of 2 answers are kept in {where} on this machine, without a name."
