@@ -218,8 +218,10 @@ def _results(unit: Unit, summary: Summary) -> list[str]:
     lines = []
     total = len(quiz.load(unit.id))
     if summary.answered:
+        left = total - summary.answered
         lines.append(
             f"quiz: {summary.right} of {total} right, {summary.first} at the first try"
+            + (f", {left} not answered" if left > 0 else "")
         )
     elif total:
         lines.append(f"quiz: {total} questions, none answered")
