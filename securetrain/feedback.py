@@ -7,10 +7,9 @@ cell it runs, as JupyterLab does and a headless run does not.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
-from securetrain import catalogue, paths, progress
+from securetrain import catalogue, progress
 
 if TYPE_CHECKING:
     from securetrain.widgets import Feedback
@@ -70,26 +69,14 @@ def show(unit_id: str) -> Feedback:
         change=CHANGE,
         changes=CHANGES,
     )
-    _refresh(widget, unit_id)
-    widget.on_msg(lambda _, answers, __: _store(widget, unit_id, answers))
-    return widget
+    return widget.keep(
+        give=lambda answers: give(unit_id, **answers),
+        read=lambda: given(unit_id),
+        say=_kept,
+    )
 
 
-def _store(widget: Feedback, unit_id: str, answers: dict) -> None:
-    """Record the answers that are new, and tell the widget what is stored now."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        give(unit_id, answers.get("useful"), answers.get("change", ""))
-        _refresh(widget, unit_id, *dict.fromkeys(str(w.message) for w in caught))
-
-
-def _refresh(widget: Feedback, unit_id: str, *trouble: str) -> None:
-    """Show what the record holds, read from the record itself, and what went wrong."""
-    widget.stored = given(unit_id)
-    number = sum(map(bool, widget.stored.values()))
-    where = progress.file()
-    if where.is_relative_to(paths.root()):
-        where = where.relative_to(paths.root())
-    said = f"{number} of 2 answers are kept in {where} on this machine, without a name."
-    widget.status = " ".join([said, *trouble])
-    widget.saves += 1  # the browser waits for this, also when nothing has changed
+def _kept(stored: dict[str, int | str]) -> str:
+    number = sum(map(bool, stored.values()))
+    where = progress.place()
+    return f"{number} of 2 answers are kept in {where} on this machine, without a name."

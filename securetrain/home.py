@@ -61,26 +61,22 @@ def _answer(widget: Home, message: dict[str, str]) -> None:
 
 
 def _refresh(widget: Home) -> None:
-    widget.html = "\n".join(_parts(progress.summary(), widget.role))
+    widget.html = page(progress.summary(), widget.role)
     widget.draws += 1  # the page waits for this, also when nothing has changed
 
 
 def page(record: dict[str, Summary], role: str = "") -> str:
-    """Return the home page as HTML, for where no widget runs.
+    """Return the home page below the choice of a role, as HTML.
 
     record: what `progress.summary` says of each unit; role: of the catalogue, or ""
     """
-    return pages.framed(_parts(record, role), "home.css", kind="st-home")
-
-
-def _parts(record: dict[str, Summary], role: str) -> list[str]:
     units = role_paths.path(role) if role else catalogue.units()
     more = role_paths.further(role) if role else ()
     done = sum(1 for unit in units if record[unit.id].finished)
     whose = f"Your path: {catalogue.roles()[role]}" if role else "Every unit"
     after = next_unit(record, units)
     steps = _weeks(role, record, after) if role else _stages(record, after)
-    return [
+    parts = [
         _next(after or next_unit(record, more), record, path_done=after is None),
         '<section aria-labelledby="st-progress">',
         f'<h2 id="st-progress">{pages.text(whose)}</h2>',
@@ -92,6 +88,7 @@ def _parts(record: dict[str, Summary], role: str) -> list[str]:
         _asked(record),
         badges.section(),
     ]
+    return "\n".join(parts)
 
 
 def next_unit(
@@ -221,8 +218,10 @@ def _results(unit: Unit, summary: Summary) -> list[str]:
     lines = []
     total = len(quiz.load(unit.id))
     if summary.answered:
+        left = total - summary.answered
         lines.append(
             f"quiz: {summary.right} of {total} right, {summary.first} at the first try"
+            + (f", {left} not answered" if left > 0 else "")
         )
     elif total:
         lines.append(f"quiz: {total} questions, none answered")

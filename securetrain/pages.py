@@ -18,13 +18,22 @@ def text(words: str) -> str:
     return html.escape(words)
 
 
+def static(*names: str) -> str:
+    """Return files of `static/` as one text."""
+    return "\n".join((STATIC / name).read_text("utf-8") for name in names)
+
+
+def style(*sheets: str) -> str:
+    """Return the style of the course's own parts: front.css, and more of `static/`."""
+    return static("front.css", *sheets)
+
+
 def framed(parts: Iterable[str], *sheets: str, kind: str = "") -> str:
     """Return parts of HTML in one box with the course's style.
 
     sheets: style sheets of `static/` besides front.css; kind: a class of the box
     """
-    css = "\n".join((STATIC / s).read_text("utf-8") for s in ("front.css", *sheets))
-    inner = "\n".join(parts)
+    css, inner = style(*sheets), "\n".join(parts)
     return f'<style>{css}</style>\n<div class="st-front {kind}">\n{inner}\n</div>'
 
 

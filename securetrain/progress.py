@@ -65,6 +65,12 @@ def file() -> Path:
     return paths.work() / "progress.jsonl"
 
 
+def place() -> Path:
+    """Return where the record lies as a page says it: below the course's root."""
+    root = paths.root()
+    return file().relative_to(root) if file().is_relative_to(root) else file()
+
+
 def start(unit_id: str) -> None:
     """Print what a unit is about, and record that it was started."""
     unit = catalogue.unit(unit_id)
@@ -249,8 +255,12 @@ def _facts(event: dict) -> tuple[str, str, str, str, bool]:
 
 def summary(of: Sequence[dict] | None = None) -> dict[str, Summary]:
     """Return what the record, or these events, say for every unit of the catalogue."""
-    every = events() if of is None else of
-    return {u.id: _summarise(u.id, every) for u in catalogue.units()}
+    of_unit: dict[str, list[dict]] = {unit.id: [] for unit in catalogue.units()}
+    for event in events() if of is None else of:
+        _, unit, *_ = _facts(event)
+        if unit in of_unit:
+            of_unit[unit].append(event)
+    return {unit: _summarise(mine) for unit, mine in of_unit.items()}
 
 
 def in_words(summary: Summary) -> str:
@@ -270,15 +280,14 @@ def in_words(summary: Summary) -> str:
     return ", ".join(parts)
 
 
-def _summarise(unit_id: str, every: Sequence[dict]) -> Summary:
+def _summarise(mine: Sequence[dict]) -> Summary:
+    """Return what the events of one unit say."""
     times: dict[str, str] = {}
     answers: dict[str, list[bool]] = {}
     checks: dict[str, bool] = {}
     useful = 0
-    for event in every:
-        verb, unit, part, time, success = _facts(event)
-        if unit != unit_id:
-            continue
+    for event in mine:
+        verb, _, part, time, success = _facts(event)
         times.setdefault(verb, time)
         if verb == "answered":
             answers.setdefault(part, []).append(success)

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from securetrain import catalogue, paths, progress
+from securetrain import catalogue, progress
 
 if TYPE_CHECKING:
     from securetrain.widgets import Survey
@@ -147,37 +147,25 @@ def show(when: str, unit_id: str) -> Survey:
             for i in items()
         ],
     )
-    _refresh(widget, when)
-    widget.on_msg(lambda _, answers, __: _store(widget, when, unit_id, answers))
-    return widget
+    return widget.keep(
+        give=lambda answers: _give(when, answers, unit_id),
+        read=lambda: ratings(when),
+        say=lambda stored: _kept(len(stored), when),
+    )
 
 
-def _store(widget: Survey, when: str, unit_id: str, answers: dict[str, int]) -> None:
-    """Record the answers that are new, and tell the widget what is stored now."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        stored = ratings(when)
-        for item, value in answers.items():
-            if stored.get(item) != value:
-                rate(when, item, value, unit_id)
-        trouble = dict.fromkeys(str(warning.message) for warning in caught)
-        _refresh(widget, when, *trouble)
-
-
-def _refresh(widget: Survey, when: str, *trouble: str) -> None:
-    """Show what the record holds, read from the record itself, and what went wrong."""
-    widget.stored = ratings(when)
-    widget.status = " ".join([_kept(len(widget.stored), when), *trouble])
-    widget.saves += 1  # the browser waits for this, also when nothing has changed
+def _give(when: str, answers: Mapping[str, int], unit_id: str) -> None:
+    """Record the answers that are new."""
+    stored = ratings(when)
+    for item, value in answers.items():
+        if stored.get(item) != value:
+            rate(when, item, value, unit_id)
 
 
 def _kept(number: int, when: str) -> str:
-    where = progress.file()
-    if where.is_relative_to(paths.root()):
-        where = where.relative_to(paths.root())
     return (
-        f"{number} of {len(items())} answers ({when} the course) are stored in {where} "
-        "on this machine. They name nobody and are sent nowhere."
+        f"{number} of {len(items())} answers ({when} the course) are stored in "
+        f"{progress.place()} on this machine. They name nobody and are sent nowhere."
     )
 
 

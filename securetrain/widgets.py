@@ -2,35 +2,86 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import warnings
+from collections.abc import Callable
+from typing import Self
 
 import anywidget
 import traitlets
 
 from securetrain import pages, risk_map
 
-STATIC = Path(__file__).parent / "static"
+
+def _module(name: str) -> str:
+    """Return a module of `static/`, behind what all of them share."""
+    return pages.static("common.js", name)
 
 
 class Widget(anywidget.AnyWidget):
-    """A widget that says in words what it is where it cannot be shown."""
+    """A widget that says what it is where it cannot be shown."""
 
-    _css = STATIC / "front.css"
+    _css = pages.style()
+
+    def in_words(self) -> str:
+        """Return what the widget shows as text."""
+        raise NotImplementedError
+
+    def in_html(self) -> str:
+        """Return it as a page without widgets shows it, or "" for in words."""
+        return ""
 
     def __repr__(self) -> str:
         return self.in_words()
 
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        still = {"text/html": page} if (page := self.in_html()) else {}
+        return {**data, **still}, metadata
 
-def _style(*names: str) -> str:
-    """Return front.css and more style sheets of `static/` as one text."""
-    sheets = ("front.css", *names)
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in sheets)
+
+class Kept(Widget):
+    """Questions whose answers the learner's record keeps when a button is pressed.
+
+    scale: what 1 to 5 mean; stored: the answers as the record has them
+    saves: grows with every answer of the kernel; status: what it says
+    """
+
+    scale = traitlets.List().tag(sync=True)
+    stored = traitlets.Dict().tag(sync=True)
+    saves = traitlets.Int().tag(sync=True)
+    status = traitlets.Unicode().tag(sync=True)
+
+    def keep(
+        self,
+        give: Callable[[dict], None],
+        read: Callable[[], dict],
+        say: Callable[[dict], str],
+    ) -> Self:
+        """Show what is kept, and keep what comes back.
+
+        give: write answers to the record; read: what it holds; say: that in words
+        """
+
+        def show(*trouble: str) -> None:
+            self.stored = read()
+            self.status = " ".join([say(self.stored), *trouble])
+            self.saves += 1  # the browser waits for this, also when nothing changed
+
+        def store(_: Widget, answers: dict, __: list) -> None:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                give(answers)
+                show(*dict.fromkeys(str(warning.message) for warning in caught))
+
+        show()
+        self.on_msg(store)
+        return self
 
 
 class Slider(Widget):
     """A labelled slider with the result of its last value below it."""
 
-    _esm = STATIC / "slider.js"
+    _esm = _module("slider.js")
     label = traitlets.Unicode().tag(sync=True)
     minimum = traitlets.Float().tag(sync=True)
     maximum = traitlets.Float().tag(sync=True)
@@ -53,7 +104,7 @@ class Quiz(Widget):
     verdicts: question id -> {"tries", "answer", "correct", "feedback"} of the last try
     """
 
-    _esm = STATIC / "quiz.js"
+    _esm = _module("quiz.js")
     title = traitlets.Unicode().tag(sync=True)
     questions = traitlets.List().tag(sync=True)
     verdicts = traitlets.Dict().tag(sync=True)
@@ -67,22 +118,16 @@ class Quiz(Widget):
         return "\n".join(lines)
 
 
-class Survey(Widget):
+class Survey(Kept):
     """Ten statements to rate from 1 to 5; `survey.show` stores what comes back.
 
-    items: [{"id", "stage", "text"}]; scale: what 1 to 5 mean
-    stored: item id -> rating, as the learner's record has it
-    saves: grows with every answer of the kernel; status: what it says
+    items: [{"id", "stage", "text"}]; stored: item id -> rating
     """
 
-    _esm = STATIC / "survey.js"
-    _css = _style("survey.css")
+    _esm = _module("survey.js")
+    _css = pages.style("survey.css")
     question = traitlets.Unicode().tag(sync=True)
-    scale = traitlets.List().tag(sync=True)
     items = traitlets.List().tag(sync=True)
-    stored = traitlets.Dict().tag(sync=True)
-    saves = traitlets.Int().tag(sync=True)
-    status = traitlets.Unicode().tag(sync=True)
 
     def in_words(self) -> str:
         """Return the statements as text, with what is stored."""
@@ -95,24 +140,19 @@ class Survey(Widget):
         return "\n".join(lines)
 
 
-class Feedback(Widget):
+class Feedback(Kept):
     """Two questions on a unit; `feedback.show` stores what comes back.
 
-    useful, change: the questions; scale: what 1 to 5 mean; changes: key -> words
-    stored: {"useful": 1 to 5 or 0, "change": key or ""}, as the record has it
-    saves: grows with every answer of the kernel; status: what it says
+    useful, change: the questions; changes: key -> words
+    stored: {"useful": 1 to 5 or 0, "change": key or ""}
     """
 
-    _esm = STATIC / "feedback.js"
-    _css = _style("feedback.css")
+    _esm = _module("feedback.js")
+    _css = pages.style("feedback.css")
     title = traitlets.Unicode().tag(sync=True)
     useful = traitlets.Unicode().tag(sync=True)
-    scale = traitlets.List().tag(sync=True)
     change = traitlets.Unicode().tag(sync=True)
     changes = traitlets.Dict().tag(sync=True)
-    stored = traitlets.Dict().tag(sync=True)
-    saves = traitlets.Int().tag(sync=True)
-    status = traitlets.Unicode().tag(sync=True)
 
     def in_words(self) -> str:
         """Return the questions as text."""
@@ -129,8 +169,8 @@ class RiskMap(Widget):
     harms, roles: key -> words, to choose from
     """
 
-    _esm = STATIC / "map.js"
-    _css = _style("map.css")
+    _esm = _module("map.js")
+    _css = pages.style("map.css")
     stages = traitlets.List().tag(sync=True)
     harms = traitlets.Dict().tag(sync=True)
     roles = traitlets.Dict().tag(sync=True)
@@ -139,10 +179,9 @@ class RiskMap(Widget):
         """Return every threat as text."""
         return risk_map.as_text()
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
-        """Add the tables that a page without widgets shows."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        return {**data, "text/html": risk_map.as_html()}, metadata
+    def in_html(self) -> str:
+        """Return every threat as tables."""
+        return risk_map.as_html()
 
 
 class Home(Widget):
@@ -153,8 +192,8 @@ class Home(Widget):
     draws: grows with every answer of the kernel
     """
 
-    _esm = STATIC / "home.js"
-    _css = _style("home.css")
+    _esm = _module("home.js")
+    _css = pages.style("home.css")
     roles = traitlets.Dict().tag(sync=True)
     role = traitlets.Unicode().tag(sync=True)
     html = traitlets.Unicode().tag(sync=True)
@@ -168,8 +207,6 @@ class Home(Widget):
             "it, or type `securetrain progress`."
         )
 
-    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict] | None:
-        """Add the page as it is now, for where no widget runs."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
-        still = pages.framed([self.html], "home.css", kind="st-home")
-        return {**data, "text/html": still}, metadata
+    def in_html(self) -> str:
+        """Return the page as it is now."""
+        return pages.framed([self.html], "home.css", kind="st-home")

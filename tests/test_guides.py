@@ -18,9 +18,8 @@ from securetrain import (
     checks,
     cli,
     hints,
-    home,
     manifests,
-    role_paths,
+    pages,
 )
 from securetrain.badge_awards import Holder, Judgement
 
@@ -173,8 +172,10 @@ def test_a_check_that_the_guide_mentions_is_one():
 
 
 def test_a_home_page_that_the_guide_mentions_is_one():
-    (role,) = re.findall(r'home\.show\("([^"]+)"\)', prose("learner-guide"))
-    assert role_paths.path(role) and callable(home.show)
+    (choice,) = re.findall(
+        r"under \*([^*]+)\* on the\s+home page", prose("learner-guide")
+    )
+    assert f'"{choice}"' in pages.static("home.js")
     titles = re.findall(r"lesson, \*([^*]+)\*", prose("learner-guide"))
     assert titles == [catalogue.units()[0].title]
 

@@ -183,6 +183,18 @@ def test_an_export_makes_no_folder_and_wants_a_files_name(
     assert cli.main(["progress", "export", "--to", "me.json"]) == 0
 
 
+def test_how_many_cells_ran_is_exported_too(tmp_path: Path, capsys) -> None:
+    fill()
+    progress.record("ran", LESSON, score={"raw": 12, "min": 0, "max": 15})
+    data = exported(tmp_path / "me.json")
+    assert data["statements"][-1]["result"]["score"]["raw"] == 12
+    assert "damaged" not in capsys.readouterr().out
+    for raw in (-1, 1.5, 16):
+        data["statements"][-1]["result"]["score"]["raw"] = raw
+        with pytest.raises(ValueError, match="expected a score of 0 to 15"):
+            records.parse(data)
+
+
 def test_one_is_one(capsys: pytest.CaptureFixture) -> None:
     fill()
     progress.record("started", LAB)

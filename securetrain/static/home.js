@@ -1,40 +1,19 @@
 // The home page: a native choice of a role, and below it the page that the kernel draws.
 // It asks the kernel to read the record again when it comes into view or is entered.
-const PATIENCE = 2000; // ms until we say that the kernel is busy
 const PAUSE = 1500; // ms between two questions to the kernel
-let count = 0;
-
-function element(tag, className, text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
 
 function chooser(model, id) {
   const select = element("select", "st-select");
   select.id = id;
-  for (const [key, title] of Object.entries(model.get("roles"))) {
-    const option = element("option", "", title);
-    option.value = key;
-    select.append(option);
-  }
-  // JupyterLab must not take arrow keys and Enter for moving between cells.
-  select.dataset.lmSuppressShortcuts = "true";
+  const roles = Object.entries(model.get("roles"));
+  select.append(...roles.map((role) => option(...role)));
   return select;
 }
 
-// JupyterLab opens a notebook in a tab of its own; elsewhere it is a plain link.
 function wire(body, folder) {
   for (const link of body.querySelectorAll("a[href]")) {
     const url = new URL(link.getAttribute("href"), `http://local/${folder}/`);
-    const path = decodeURIComponent(url.pathname.slice(1));
-    link.dataset.commandlinkerCommand = "docmanager:open";
-    link.dataset.commandlinkerArgs = JSON.stringify({ path });
-    link.dataset.lmSuppressShortcuts = "true";
-  }
-  for (const summary of body.querySelectorAll("summary")) {
-    summary.dataset.lmSuppressShortcuts = "true";
+    openInTab(link, decodeURIComponent(url.pathname.slice(1)));
   }
 }
 
@@ -53,7 +32,7 @@ function redraw(body, html, folder) {
 
 function render({ model, el }) {
   const id = `st-home-${++count}`;
-  el.classList.add("st-front", "st-home");
+  dress(el, "st-home");
   const row = element("div", "st-row st-choose");
   const label = element("label", "", "Your role");
   label.htmlFor = id;
@@ -64,10 +43,16 @@ function render({ model, el }) {
   const body = element("div", "");
   el.append(row, body);
 
-  let timer;
+  const wait = waiting(() => {
+    status.textContent = "The kernel is stopped or busy: run this cell again.";
+  });
   let shown;
+  let choosing = false;
   const draw = () => {
-    clearTimeout(timer);
+    // An answer to something older must not take back what was chosen since.
+    if (choosing && model.get("role") !== select.value) return;
+    choosing = false;
+    wait.stop();
     status.textContent = "";
     select.value = model.get("role");
     if (model.get("html") === shown) return;
@@ -75,10 +60,8 @@ function render({ model, el }) {
     redraw(body, shown, model.get("folder"));
   };
   select.addEventListener("change", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      status.textContent = "The kernel is stopped or busy: run this cell again.";
-    }, PATIENCE);
+    choosing = true;
+    wait.start();
     model.send({ role: select.value });
   });
 
@@ -98,7 +81,7 @@ function render({ model, el }) {
   model.on("change:draws", draw);
   draw();
   return () => {
-    clearTimeout(timer);
+    wait.stop();
     seen.disconnect();
     window.removeEventListener("focus", refresh);
     model.off("change:draws", draw);

@@ -1,13 +1,5 @@
 // The lifecycle as columns of buttons; the panel below says more about the chosen one.
 // Nothing is asked of the kernel, so the map works while a lesson computes.
-let count = 0;
-
-function element(tag, className, text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
 
 function mark(harm) {
   const node = element("span", `st-mark st-mark-${harm}`);
@@ -29,14 +21,12 @@ function ids(names) {
   return list;
 }
 
-// JupyterLab opens the notebook in a tab of its own; elsewhere it is a plain link.
 function unitLink(unit) {
   const entry = element("li", "");
   if (unit.path) {
     const link = element("a", "", unit.title);
     link.href = unit.href;
-    link.dataset.commandlinkerCommand = "docmanager:open";
-    link.dataset.commandlinkerArgs = JSON.stringify({ path: unit.path });
+    openInTab(link, unit.path);
     entry.append(link);
   } else {
     entry.append(unit.title);
@@ -103,13 +93,6 @@ function build(model, id) {
     section.append(title, list);
     return { section, entries };
   });
-}
-
-function option(value, text) {
-  const node = document.createElement("option");
-  node.value = value;
-  node.textContent = text;
-  return node;
 }
 
 function chooser(model, id) {
@@ -205,7 +188,7 @@ function filter(choice, columns) {
 function render({ model, el }) {
   const id = `st-map-${++count}`;
   const harms = model.get("harms");
-  el.classList.add("st-front", "st-map");
+  dress(el, "st-map");
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", "Risk map of the lifecycle");
   const columns = build(model, id);
@@ -237,10 +220,6 @@ function render({ model, el }) {
   });
   el.append(row, grid, spoken, legend(harms));
   show();
-  el.querySelectorAll("button, select").forEach((control) => {
-    // JupyterLab must not take arrow keys and Enter for moving between cells.
-    control.dataset.lmSuppressShortcuts = "true";
-  });
 }
 
 export default { render };

@@ -1,22 +1,9 @@
 // Native radios in one form a question. The kernel judges: the browser gets the texts
 // of questions and answers, and the feedback on an answer after it was chosen.
-const PATIENCE = 2000; // ms until we say that the kernel is busy
-let count = 0;
-
-function element(tag, className, text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
 
 function choice(name, index, text) {
   const label = element("label", "st-choice");
-  const radio = document.createElement("input");
-  radio.type = "radio";
-  radio.name = name;
-  radio.value = index;
-  label.append(radio, element("span", "", text));
+  label.append(radio(name, index), element("span", "", text));
   return label;
 }
 
@@ -36,7 +23,10 @@ function questionForm(model, question, number, total) {
   fieldset.append(legend, ...choices);
   form.append(fieldset, button, feedback);
 
-  let timer;
+  const wait = waiting(() => {
+    feedback.textContent =
+      "The kernel is busy or stopped; your answer is checked when it is free.";
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const chosen = form.querySelector("input:checked");
@@ -46,10 +36,7 @@ function questionForm(model, question, number, total) {
       return;
     }
     feedback.textContent = "";
-    timer = setTimeout(() => {
-      feedback.textContent =
-        "The kernel is busy or stopped; your answer is checked when it is free.";
-    }, PATIENCE);
+    wait.start();
     model.send({ question: question.id, answer: Number(chosen.value) });
   });
 
@@ -58,19 +45,19 @@ function questionForm(model, question, number, total) {
     const verdict = model.get("verdicts")[question.id];
     if (!verdict || verdict.tries === shown) return;
     shown = verdict.tries;
-    clearTimeout(timer);
+    wait.stop();
     choices[verdict.answer].firstChild.checked = true;
     feedback.className = `st-feedback ${verdict.correct ? "st-right" : "st-wrong"}`;
     const opening = element("strong", "", verdict.correct ? "Right." : "Not quite.");
     feedback.replaceChildren(opening, ` ${verdict.feedback}`);
   };
-  return { form, draw };
+  return { form, draw, wait };
 }
 
 function render({ model, el }) {
   const questions = model.get("questions");
   const title = `Quiz: ${model.get("title")}`;
-  el.classList.add("st-front", "st-quiz");
+  dress(el, "st-quiz");
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", title);
   const parts = questions.map((question, i) =>
@@ -84,12 +71,11 @@ function render({ model, el }) {
   };
   model.on("change:verdicts", draw);
   el.append(element("p", "st-title", title), ...parts.map((p) => p.form), score);
-  el.querySelectorAll("input, button").forEach((control) => {
-    // JupyterLab must not take arrow keys and Enter for moving between cells.
-    control.dataset.lmSuppressShortcuts = "true";
-  });
   draw();
-  return () => model.off("change:verdicts", draw);
+  return () => {
+    parts.forEach((part) => part.wait.stop());
+    model.off("change:verdicts", draw);
+  };
 }
 
 export default { render };

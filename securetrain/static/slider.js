@@ -1,13 +1,11 @@
 // A native range input: arrow keys, Home, End and Page keys work by themselves.
-let count = 0;
 
 function render({ model, el }) {
   const id = `st-slider-${++count}`;
-  el.classList.add("st-front", "st-slider");
+  dress(el, "st-slider");
 
-  const label = document.createElement("label");
+  const label = element("label", "", model.get("label"));
   label.htmlFor = id;
-  label.textContent = model.get("label");
 
   const input = document.createElement("input");
   input.type = "range";
@@ -16,19 +14,15 @@ function render({ model, el }) {
   input.max = model.get("maximum");
   input.step = model.get("step");
   input.value = model.get("value");
-  // JupyterLab must not take the arrow keys for moving between cells.
-  input.dataset.lmSuppressShortcuts = "true";
 
   const number = document.createElement("output");
   number.htmlFor = id;
   number.textContent = input.value;
 
-  const row = document.createElement("div");
-  row.className = "st-row";
+  const row = element("div", "st-row");
   row.append(label, input, number);
 
-  const result = document.createElement("div");
-  result.className = "st-result";
+  const result = element("div", "st-result");
   result.setAttribute("role", "region");
   result.setAttribute("aria-label", `Result for ${model.get("label")}`);
   result.setAttribute("aria-live", "polite");

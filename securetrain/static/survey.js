@@ -1,22 +1,9 @@
-// Native radios, one group an item. Answers go to the kernel when the button is
-// pressed, and what the page says is stored is what the kernel read back.
-const PATIENCE = 2000; // ms until we say that the kernel is busy
-let count = 0;
-
-function element(tag, className, text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
+// Native radios, one group an item.
 
 function rating(name, value, words) {
   const label = element("label", "st-rating");
-  const radio = document.createElement("input");
-  radio.type = "radio";
-  radio.name = name;
-  radio.value = value;
-  label.append(radio, String(value), element("span", "st-spoken", `, ${words}`));
+  const spoken = element("span", "st-spoken", `, ${words}`);
+  label.append(radio(name, value), String(value), spoken);
   return label;
 }
 
@@ -56,7 +43,7 @@ function rows(model, id) {
 
 function render({ model, el }) {
   const id = `st-survey-${++count}`;
-  el.classList.add("st-front", "st-survey");
+  dress(el, "st-survey");
   const form = element("form", "");
   form.setAttribute("aria-label", "Survey");
   const key = element("p", "st-quiet");
@@ -72,44 +59,24 @@ function render({ model, el }) {
   const items = model.get("items");
   const radios = (i) => [...form.elements.namedItem(`${id}-${i}-value`)];
 
-  let timer;
-  const draw = () => {
-    clearTimeout(timer);
-    const stored = model.get("stored");
+  const draw = (stored) => {
     items.forEach((item, i) => {
-      radios(i).forEach((radio) => {
-        if (item.id in stored) radio.checked = Number(radio.value) === stored[item.id];
+      radios(i).forEach((input) => {
+        if (item.id in stored) input.checked = Number(input.value) === stored[item.id];
       });
     });
-    status.textContent = model.get("status");
   };
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  const read = () => {
     const answers = {};
     items.forEach((item, i) => {
-      const chosen = radios(i).find((radio) => radio.checked);
+      const chosen = radios(i).find((input) => input.checked);
       if (chosen) answers[item.id] = Number(chosen.value);
     });
-    if (!Object.keys(answers).length) {
-      status.textContent = "Choose an answer first; you need not give all of them.";
-      return;
-    }
-    status.textContent = "";
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      status.textContent =
-        "The kernel is busy or stopped; your answers are stored when it is free.";
-    }, PATIENCE);
-    model.send(answers);
-  });
-  model.on("change:saves", draw);
+    return answers;
+  };
+  const none = "Choose an answer first; you need not give all of them.";
   el.append(form);
-  el.querySelectorAll("input, button").forEach((control) => {
-    // JupyterLab must not take arrow keys and Enter for moving between cells.
-    control.dataset.lmSuppressShortcuts = "true";
-  });
-  draw();
-  return () => model.off("change:saves", draw);
+  return keep(model, form, status, { read, draw, none });
 }
 
 export default { render };
