@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -77,7 +77,9 @@ def missed(debriefs: Input, quarter: Quarter, now: datetime) -> Figure:
     unseen = [month for month in over if month not in planted]
     again = sum(one.month in quarter.months for one in debriefs.items) - len(held)
     alarms = sum(one.false_alarms for one in held)
+    late = sum(one.month != _held_in(one) for one in held)
     notes = [_unlooked(month, held) for month in unseen]
+    notes += [f"drills held in another month than their own: {late}"] * (late > 0)
     notes.append(f"false alarms in these drills: {alarms}")
     notes += [f"{again} repeated drills not counted: the first counts"] * (again > 0)
     notes.append(ALIKE)
@@ -89,6 +91,10 @@ def missed(debriefs: Input, quarter: Quarter, now: datetime) -> Figure:
         notes=tuple(notes),
         trend=trend(quarter, lambda q: _count(_poisons(drills(debriefs.items, q)))),
     )  # fmt: skip
+
+
+def _held_in(one: Debrief) -> str:
+    return f"{datetime.fromisoformat(one.started).astimezone(UTC):%Y-%m}"
 
 
 def _unlooked(month: str, held: Sequence[Debrief]) -> str:

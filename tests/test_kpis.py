@@ -357,6 +357,18 @@ def test_what_takes_faults_of_one_drill_as_independent_says_so():
     assert "too narrow" not in str(kpi_systems.response(given("d", five), Q4).notes)
 
 
+def test_a_drill_held_in_another_month_is_said():
+    times = {
+        "started": "2026-12-30T10:00:00+00:00",
+        "ended": "2026-12-30T11:00:00+00:00",
+    }
+    late = replace(EACH[0], **times)  # October's, when nobody looked in October
+    says = "drills held in another month than their own: 1"
+    assert says in kpi_systems.missed(given("d", late, *EACH[1:]), Q4, END).notes
+    on_time = kpi_systems.missed(given("d", *EACH), Q4, END)
+    assert not any("another month" in note for note in on_time.notes)
+
+
 def test_a_drill_again_does_not_repair_the_first():
     first = drill("2026-11", finding("a", **UNSEEN), day=10)
     again = drill("2026-11", finding("a"), day=20)
