@@ -242,7 +242,7 @@ def test_a_run_of_a_unit_is_exported_with_how_many_of_its_cells(
 def test_a_run_of_more_cells_than_there_are_is_refused(raw, low, high) -> None:
     score = {"raw": raw, "min": low, "max": high}
     with pytest.raises(ValueError, match="expected a score of 0 to "):
-        records.fact(progress._event("ran", LESSON, {"score": score}))
+        records.fact(progress.statement("ran", LESSON, {"score": score}))
 
 
 def good() -> dict:
