@@ -125,24 +125,6 @@ def test_twelve_months_differ_in_kind():
     assert wanted - used == {("poisoned-data", "cover")}  # which is for hard mode
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("title = ", "titel = ", "scenarios.toml: month 1: unknown key 'titel'"),
-        ("hour = ", "our = ", r"month 1: fault 1 \(\S+\): missing key 'hour'"),
-        ("cause = ", "more = 1, cause = ", r"fault 1 \(\S+\): unknown key 'more'"),
-    ],
-)
-def test_a_mistyped_key_of_a_month_is_named(old, new, says, tmp_path, monkeypatch):
-    text = scenarios.FILE.read_text("utf-8")
-    assert old in text
-    file = tmp_path / scenarios.FILE.name
-    file.write_text(text.replace(old, new, 1))
-    monkeypatch.setattr(scenarios, "FILE", file)
-    with pytest.raises(ValueError, match=says):
-        scenarios.months.__wrapped__()
-
-
 def test_hard_mode_has_both_adaptive_faults():
     for month in scenarios.months():
         hard = {f.kind: f.vector for f in scenarios.harder(month.faults)}
@@ -164,6 +146,24 @@ def test_a_team_that_cannot_be(team):
 def test_a_later_year_has_the_same_rows_with_another_seed():
     one, two = scenarios.plan("2026-12", "red"), scenarios.plan("2031-12", "red")
     assert one.row == two.row and one.seed != two.seed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("title = ", "titel = ", "scenarios.toml: month 1: unknown key 'titel'"),
+        ("hour = ", "our = ", r"month 1: fault 1 \(\S+\): missing key 'hour'"),
+        ("cause = ", "more = 1, cause = ", r"fault 1 \(\S+\): unknown key 'more'"),
+    ],
+)
+def test_a_mistyped_key_of_a_month_is_named(old, new, says, tmp_path, monkeypatch):
+    text = scenarios.FILE.read_text("utf-8")
+    assert old in text
+    file = tmp_path / scenarios.FILE.name
+    file.write_text(text.replace(old, new, 1))
+    monkeypatch.setattr(scenarios, "FILE", file)
+    with pytest.raises(ValueError, match=says):
+        scenarios.months.__wrapped__()
 
 
 def test_a_secret_shuffles_the_months_that_are_public():
