@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from securetrain import drill_log, manifests, plain_json, sealed
+from securetrain import drill_log, manifests, own_files, plain_json, sealed
 from securetrain.archives import Refused
 from securetrain.debriefs import check_month, check_team
 from securetrain.manifests import canonical
@@ -70,7 +70,11 @@ class Sheet:
 def put(path: Path, tree: Any) -> None:
     """Write JSON for people."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", "utf-8")
+    path.write_text(_text(tree), "utf-8")
+
+
+def _text(tree: Any) -> str:
+    return json.dumps(tree, indent=1, sort_keys=True) + "\n"
 
 
 def make(
@@ -212,11 +216,9 @@ def deliver(
             raise ValueError(f"a delivery of more than {LARGEST >> 20} MB")
         plain_json.read(value)
         digest = sha256(value).hexdigest()
-        copy = folder / DELIVERED / f"{digest[:16]}.json"
-        copy.parent.mkdir(exist_ok=True)
-        if not copy.exists():
-            copy.write_bytes(value)
-        kept = {"value": None, "file": copy.name, "digest": digest}
+        name = f"{digest[:16]}.json"
+        own_files.create(folder / DELIVERED / name, value)
+        kept = {"value": None, "file": name, "digest": digest}
     return drill_log.add(folder / LOG, read_sheet(folder).commitment, event | kept, now)
 
 
@@ -245,15 +247,8 @@ def reveal(
     truth, salt = sealed.unseal(data, key, sheet.commitment)
     if not when:  # else the machine stopped before the truth was written
         drill_log.add(folder / LOG, sheet.commitment, {"do": "reveal"}, now)
-    number, scratch = tempfile.mkstemp(prefix=f".{TRUTH}-", dir=folder)
-    try:
-        os.close(number)
-        put(Path(scratch), {"salt": salt.hex(), "truth": truth})
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, folder / TRUTH)
-    except BaseException:
-        os.unlink(scratch)
-        raise
+    text = _text({"salt": salt.hex(), "truth": truth})
+    own_files.replace(folder / TRUTH, text.encode())
     return truth
 
 

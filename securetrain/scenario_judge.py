@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from securetrain import drill_log, gate, plain_json
-from securetrain.archives import Refused
+from securetrain.archives import FILE, Refused, check_kind
 from securetrain.debriefs import Debrief, Finding
 from securetrain.scenario_folder import (
     DELIVERED,
@@ -161,16 +160,11 @@ def delivered(folder: Path, event: Mapping[str, Any]) -> Any:
 
 def _own(path: Path) -> bytes:
     """Return the bytes of a delivered copy; not of a link, a device, a large file."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    number = os.open(path, flags)
-    try:
-        regular = stat.S_ISREG(os.fstat(number).st_mode)
-        if not regular or path.parent.is_symlink():
-            raise Refused("delivery", f"{path.name}: expected a file of this drill")
-        with open(number, "rb", closefd=False) as file:
-            data = file.read(LARGEST + 1)
-    finally:
-        os.close(number)
+    if path.parent.is_symlink():
+        raise Refused("delivery", f"{path.name}: expected a file of this drill")
+    with open(path, "rb", opener=lambda name, _: os.open(name, FILE)) as file:
+        check_kind(os.fstat(file.fileno()), path.name)
+        data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise Refused("delivery", f"{path.name}: more than {LARGEST >> 20} MB")
     return data

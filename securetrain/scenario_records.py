@@ -45,11 +45,7 @@ WAYS = {
 }
 DAYS = (20, 30, 40, 50)  # until the owner's lists expire; the last is a renewal
 LOGS = ("signs", "digits", "weekly")
-STEPS = (
-    4,
-    8,
-    12,
-)  # lines between the heads of a log that a witness kept, one more or less
+STEPS = (4, 8, 12)  # lines between a log's three heads, one more or less
 
 
 # --- Keys ---------------------------------------------------------------------------
@@ -137,8 +133,8 @@ def _leave(
 def registry(plan: Plan, folder: Path) -> Truth:
     """Write releases, the registry's lists as they were signed, and the one served.
 
-    A release's folder is named by its manifest; of its number none can tell whether it
-    was approved: releases are numbered when they are trained.
+    A release's folder is named by its manifest's hash; its number was given when it was
+    trained. Neither tells what was approved.
     """
     fault, publisher = plan.fault("forged-registry"), plan.seed.bytes("publisher")
     vector = fault.vector if fault else ""
@@ -165,21 +161,21 @@ def registry(plan: Plan, folder: Path) -> Truth:
         signer = "stranger" if vector == "forged list" else "owner"
     releases = {_name(one): one for one in (old, now, new, last)}
     _write_registry(plan, folder, releases, lists, (served, plan.seed.bytes(signer)))
-    honest = sorted(digest(one) for one in (now, new))
+    honest = sorted(_digest(one) for one in (now, new))
     return {"item": _name(item), "approved": honest} if fault else {}
 
 
-def digest(release: Release) -> str:
+def _digest(release: Release) -> str:
     return sha256(release.manifest).hexdigest()
 
 
 def _name(release: Release) -> str:
-    return f"signs-{digest(release)[:8]}"
+    return f"signs-{_digest(release)[:8]}"
 
 
 def _list(plan: Plan, releases: Sequence[Release], days: int) -> bytes:
     """Return the text of a list that approves these releases."""
-    digests = {digest(one): "signs" for one in releases}
+    digests = {_digest(one): "signs" for one in releases}
     expires = plan.alarm + timedelta(days=days)
     return gate.write_registry(digests, expires, plan.seed.bytes("owner"))[0]
 
@@ -247,11 +243,11 @@ def _text(lines: Sequence[bytes]) -> bytes:
 def story(rng: Random, failed: bool, size: int) -> list[dict[str, Any]]:
     """Return so many lines of what is said of runs, of which the last goes on.
 
-    failed: the second ends badly, honestly
+    failed: the first ends badly, honestly
     """
     said: list[dict[str, Any]] = []
     while len(said) < size:
-        run, bad = f"{rng.randrange(16**8):08x}", failed and len(said) == 6
+        run, bad = f"{rng.randrange(16**8):08x}", failed and not said
         said += [
             {"do": "start", "run": run},
             {

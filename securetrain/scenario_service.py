@@ -78,7 +78,9 @@ def streams(plan: Plan, folder: Path) -> dict[str, Any]:
     bad = plan.seed.rng("camera").choice(CAMERAS) if fault else ""
     folder.mkdir(parents=True)
     _write(folder / "checked.csv", pool(plan.seed.number("checked"))[1][None, :KNOWN])
-    busy = plan.seed.rng("busy").choice(CAMERAS)  # or the drifting one: no sign of it
+    busy = plan.seed.rng("busy").choice(
+        CAMERAS
+    )  # perhaps the bad one: size tells nothing
     for name in CAMERAS:
         happens = {"vector": fault.vector, "start": fault.hour} if name == bad else {}
         found = day(images, values, plan.seed.number(name), **happens)

@@ -131,6 +131,13 @@ def deviation(ours: list[float], theirs: list[float]) -> float:
     return abs(above - 0.5) / spread
 
 
+def test_the_search_sees_a_cut_log_that_is_shorter_and_a_file_that_grew():
+    logs = {"a": {"lines": 9}, "b": {"lines": 20}}
+    assert ("min lines", 1.0, 2) in rules([("cut", "a", logs, {}, None)] * 24, "cut")
+    grown, mixed = [2.0] * 16, [1.0, 2.0] * 8
+    assert deviation(grown, [1.0] * 16) > SIGMAS > deviation(mixed, mixed)
+
+
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_no_name_size_or_count_tells_the_item(told, kind):
     for vector in VECTORS[kind]:
