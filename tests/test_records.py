@@ -203,7 +203,8 @@ def test_how_many_cells_ran_is_exported_too(tmp_path: Path, capsys) -> None:
 
 def test_one_is_one(capsys: pytest.CaptureFixture) -> None:
     fill()
-    progress.record("started", LAB)
+    for unit in (LAB, LESSON, LESSON):
+        progress.record("started", unit)
     assert cli.main(["progress", "show"]) == 0
     said = capsys.readouterr().out
     assert "  2 units that you opened\n" in said
