@@ -93,9 +93,7 @@ def signs(
     edges = (weights / weights.sum()).cumsum(0)
     ordered = torch.bucketize((torch.arange(n) + 0.5) / n, edges, right=True)
     y = ordered.clamp_max(classes - 1)[torch.randperm(n, generator=rng)]
-    x = torch.empty(
-        n, 3, size, size
-    )  # filled in place: joined parts take twice as much
+    x = torch.empty(n, 3, size, size)  # filled in place: joining takes twice as much
     for images, labels in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
         images.copy_(avg_pool2d(render(labels, hard, rng), SIDE // size))
     return x, y

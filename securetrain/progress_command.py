@@ -110,6 +110,8 @@ def _events() -> tuple[list[dict], int]:
 def _holds(events: list[dict]) -> list[str]:
     facts = [records.fact(event) for event in events]
     counts = Counter(fact.verb for fact in facts)
+    for verb in ("started", "finished"):  # a unit that was opened twice is one unit
+        counts[verb] = len({fact.unit for fact in facts if fact.verb == verb})
     said = [
         f"{counts[verb]} {one if counts[verb] == 1 else many}"
         for verb, (one, many) in WORDS.items()

@@ -186,7 +186,8 @@ def test_an_export_makes_no_folder_and_wants_a_files_name(
 
 def test_one_is_one(capsys: pytest.CaptureFixture) -> None:
     fill()
-    progress.record("started", LAB)
+    for unit in (LAB, LESSON, LESSON):
+        progress.record("started", unit)
     assert cli.main(["progress", "show"]) == 0
     said = capsys.readouterr().out
     assert "  2 units that you opened\n" in said

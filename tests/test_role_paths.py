@@ -29,7 +29,7 @@ def test_every_path_fits() -> None:
 
 
 @pytest.mark.parametrize("role", catalogue.roles())
-def test_a_path_is_what_the_issue_promises(role: str) -> None:
+def test_a_path_is_what_the_course_promises(role: str) -> None:
     """The same as `problems`, in other words: a check of the check."""
     minutes = [sum(unit.minutes for unit in week) for week in role_paths.weeks(role)]
     if role == "leader":
