@@ -238,16 +238,21 @@ def test_no_time_of_a_file_and_no_length_of_the_seal_tells_anything(tmp_path):
     assert len(lengths) == 1
 
 
-def test_alarms_and_relabellings_are_as_many_in_every_month():
+def test_alarms_relabellings_and_images_are_as_many_in_every_month():
     """Or whoever hears them, and has the table of months, knows the month."""
     for month in MONTHS:
         said = scenario_folder.alarms(scenarios.plan(month, "red"))
         assert {one["alarm"] for one in said} > set(scenario_folder.ALARMS)
         assert len(said) == len(scenario_folder.ALARMS) + 1
-    for month in ("2026-02", "2026-07"):
-        text = (made(month) / "evidence/data/relabelled.csv").read_text()
+    sizes = []
+    for month in ("2026-02", "2026-07", "2026-12"):
+        folder = made(month) / "evidence/data"
+        files = (path for path in folder.rglob("*") if path.suffix in (".npy", ".json"))
+        sizes.append({str(p.relative_to(folder)): p.stat().st_size for p in files})
+        text = (folder / "relabelled.csv").read_text()
         rows = [line.rsplit(",", 1)[1] for line in text.splitlines()[1:]]
         assert Counter(rows) == {"quality": 24, "night shift": 52}
+    assert sizes[0] == sizes[1] == sizes[2]
 
 
 def test_the_readme_names_tools_that_exist():
