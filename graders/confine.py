@@ -282,3 +282,13 @@ def kill(process: int) -> None:
     """Kill a process of ours, if it is still there."""
     with suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
+
+
+def bury() -> None:
+    """Wait for the end of every child, an orphan that came to us too.
+
+    One that nobody waits for would count as the next submission's: its time and itself.
+    """
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)

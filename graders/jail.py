@@ -98,7 +98,7 @@ def parent(control: socket, modules: list[str]) -> None:
         elif word == b"stop":
             if child:
                 confine.kill(first)
-                os.waitpid(child, 0)
+                confine.bury()
                 child = 0
             control.sendall(b"stopped\n")
         elif not word:

@@ -318,6 +318,21 @@ def test_cpu_time_of_all_children_counts(jail):
     assert gone(jail, code) == "it used more than 4 seconds of CPU time"
 
 
+def test_nothing_of_one_submission_is_charged_to_the_next(jail):
+    """Who is killed leaves an orphan to the jail: its time counted, and itself."""
+    code = """
+        import os
+        for _ in range(6):
+            if os.fork() == 0:
+                while True: pass
+        os.wait()
+        """
+    for _ in range(3):
+        assert gone(jail, code) == "it used more than 4 seconds of CPU time"
+        (warm,) = psutil.Process(jail.process.pid).children()
+        assert warm.children() == []
+
+
 def test_memory_of_one_process_is_bounded(jail):
     with jail.submission(SMALL) as student:
         assert error(student, "x = bytearray(800_000_000)").startswith("MemoryError")
