@@ -157,8 +157,8 @@ def test_the_search_finds_a_lesson_from_files(page: Page, seen: Seen) -> None:
     page.locator(".sidebar-search").fill("sticker")
     page.keyboard.press("Enter")
     results = page.locator("#search-results li a")
-    expect(results.filter(has_text=LESSON.title).first).to_be_visible(timeout=20_000)
-    results.filter(has_text=LESSON.title).first.click()
+    expect(results.first).to_have_text(LESSON.title, timeout=20_000)
+    results.first.click()
     expect(page.locator("article h1")).to_contain_text(LESSON.title)
 
 
