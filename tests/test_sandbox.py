@@ -307,28 +307,23 @@ def test_a_step_that_will_not_stop_is_ended(jail):
     assert gone(jail, code) == "it used more than 4 seconds of CPU time"
 
 
+CHILDREN_LOOP = """
+    import os
+    for _ in range(6):
+        if os.fork() == 0:
+            while True: pass
+    os.wait()
+    """
+
+
 def test_cpu_time_of_all_children_counts(jail):
-    code = """
-        import os
-        for _ in range(6):
-            if os.fork() == 0:
-                while True: pass
-        os.wait()
-        """
-    assert gone(jail, code) == "it used more than 4 seconds of CPU time"
+    assert gone(jail, CHILDREN_LOOP) == "it used more than 4 seconds of CPU time"
 
 
 def test_nothing_of_one_submission_is_charged_to_the_next(jail):
     """Who is killed leaves an orphan to the jail: its time counted, and itself."""
-    code = """
-        import os
-        for _ in range(6):
-            if os.fork() == 0:
-                while True: pass
-        os.wait()
-        """
     for _ in range(3):
-        assert gone(jail, code) == "it used more than 4 seconds of CPU time"
+        assert gone(jail, CHILDREN_LOOP) == "it used more than 4 seconds of CPU time"
         (warm,) = psutil.Process(jail.process.pid).children()
         assert warm.children() == []
 
