@@ -210,6 +210,7 @@ def test_roots_other_groups_are_lost():
         "with closing(Jail([], slot=47)) as jail:\n"
         "    jail.wait()\n"
         "    with jail.submission(Limits()) as student:\n"
+        "        student.ask({'op': 'run', 'code': ''})\n"  # then all three are there
         "        for one in student.watch.parent.children(recursive=True):\n"
         "            text = open(f'/proc/{one.pid}/status').read()\n"
         "            print(text.partition('Groups:')[2].split('\\n')[0].strip())\n"
